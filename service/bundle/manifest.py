@@ -1,0 +1,120 @@
+"""bundle.json: what it holds, how it is read and written."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from service.bundle.errors import DamagedBundle
+from service.bundle.views import Goal, View
+
+_STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+Score = Annotated[float, Field(ge=-1, le=1)]
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+@dataclass(frozen=True, slots=True, config=_STRICT)
+class PictureSpec:
+    """
+    How a picture becomes a tensor; part of the encoder id.
+
+    `decode_side` is the one reduced-size target of decoding, in pixels of the shorter side: tensor and stored picture
+    both come from that one decode. `crop` is "none": the whole picture is squeezed into height x width. `mean` and
+    `std` (RGB, 0..1) are applied inside the ONNX graph and stand here for the reader.
+    """
+
+    height: int
+    width: int
+    decode_side: int
+    crop: Literal["none"]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+@dataclass(frozen=True, slots=True, config=_STRICT)
+class TitleSpec:
+    """How a title becomes tokens; part of the encoder id. `normalisation` names the rules of `service.bundle.title`."""
+
+    normalisation: Literal["kembar-1"]
+    max_tokens: int
+
+
+@dataclass(frozen=True, slots=True, config=_STRICT)
+class EncoderSpec:
+    """One ONNX file. `rows_independent` is False where quantisation makes a row depend on its batch: run rows singly."""
+
+    file: str
+    dimension: int
+    rows_independent: bool
+    precision: str
+
+
+@dataclass(frozen=True, slots=True, config=_STRICT)
+class GoalThreshold:
+    """
+    The fused score from which two postings count as one product, for one goal.
+
+    `low` and `high` bound the 95 % bootstrap interval over `groups` groups; `supported` is False where the validation
+    data could not carry the goal, and answers say so.
+    """
+
+    score: Score
+    low: Score
+    high: Score
+    groups: int
+    supported: bool
+
+
+@dataclass(frozen=True, slots=True, config=_STRICT)
+class Calibration:
+    """Probability as a function of the fused score: linear between knots, flat outside, never falling."""
+
+    scores: tuple[Score, ...]
+    probabilities: tuple[Probability, ...]
+
+
+@dataclass(frozen=True, slots=True, config=_STRICT)
+class ViewSetDecision:
+    """Thresholds and calibration of one set of shared views."""
+
+    thresholds: Mapping[Goal, GoalThreshold]
+    calibration: Calibration
+
+
+@dataclass(frozen=True, slots=True, config=_STRICT)
+class Manifest:
+    """The whole of bundle.json. `weights` sum to 1; `decisions` are keyed by `view_set_key`."""
+
+    format_version: Literal[1]
+    encoder_id: str
+    picture: PictureSpec
+    title: TitleSpec
+    encoders: Mapping[View, EncoderSpec]
+    weights: Mapping[View, Annotated[float, Field(gt=0, le=1)]]
+    decisions: Mapping[str, ViewSetDecision]
+    gallery_size: int
+    metrics: Mapping[str, Mapping[str, float]]
+    provenance: Mapping[str, str]
+
+
+_ADAPTER = TypeAdapter(Manifest)
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read bundle.json. Raises DamagedBundle, naming the field, what was expected and what was found."""
+    try:
+        return _ADAPTER.validate_json(path.read_bytes())
+    except ValidationError as exc:
+        first = exc.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the document"
+        raise DamagedBundle(f"{path}: {where}: {first['msg']} ({exc.error_count()} faults in all)") from exc
+
+
+def write_manifest(path: Path, manifest: Manifest) -> None:
+    """Write bundle.json, indented and with sorted keys, so that two equal bundles are equal bytes."""
+    document = _ADAPTER.dump_python(manifest, mode="json")
+    path.write_text(json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
