@@ -1,0 +1,123 @@
+"""What the service answers, as frozen models; fields that a newer service adds are ignored."""
+
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict, JsonValue
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class ProblemItem(_Answer):
+    """One finding of a refused request; `pointer` is a JSON pointer to the field."""
+
+    pointer: str = ""
+    detail: str = ""
+
+
+class Problem(_Answer):
+    """An RFC 9457 problem document; `type` is stable and meant for programs, `detail` for people."""
+
+    type: str = "about:blank"
+    title: str = ""
+    status: int
+    detail: str = ""
+    request_id: str | None = None
+    errors: tuple[ProblemItem, ...] = ()
+
+
+class Match(_Answer):
+    """One posting that shows the same product, with the evidence; a score is None where one side lacks the view."""
+
+    posting_id: str
+    probability: float
+    score: float
+    threshold: float
+    views: tuple[str, ...]
+    goal_supported: bool
+    variant_conflict: tuple[str, ...]
+    image_score: float | None
+    title_score: float | None
+    title: str | None
+    metadata: dict[str, JsonValue]
+
+
+class Rejected(_Answer):
+    """The nearest posting below its threshold."""
+
+    posting_id: str
+    score: float
+    threshold: float
+    views: tuple[str, ...]
+
+
+class MatchAnswer(_Answer):
+    """Matches, best first; an empty `matches` is an answer. `best_rejected` tells "nothing there" from "cut off"."""
+
+    matches: tuple[Match, ...]
+    goal: str | None
+    best_rejected: Rejected | None
+    limit_reached: bool
+    model: str
+    took_ms: float
+
+
+class Posting(_Answer):
+    """A stored posting. `image_sha256` is of the picture bytes as they were sent, None without a picture."""
+
+    posting_id: str
+    title: str | None
+    metadata: dict[str, JsonValue]
+    views: tuple[str, ...]
+    revision: int
+    image_sha256: str | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class PostingPage(_Answer):
+    """One page of the listing; `next_cursor` is None on the last."""
+
+    postings: tuple[Posting, ...]
+    next_cursor: str | None
+
+
+class Written(_Answer):
+    """What a write did; an unchanged posting keeps its revision. `matches` is there where it was asked for."""
+
+    posting_id: str
+    revision: int
+    created: bool = False
+    changed: bool
+    views: tuple[str, ...]
+    matches: MatchAnswer | None = None
+
+
+class BulkAnswer(_Answer):
+    """What became of one operation of a bulk load; `line` counts from 1. `problem` is None where it was done."""
+
+    line: int
+    posting_id: str | None
+    status: int
+    problem: Problem | None
+
+
+class Readiness(_Answer):
+    """Whether the service takes work, and what each of its checks found."""
+
+    ready: bool
+    checks: dict[str, JsonValue]
+
+
+class ModelCard(_Answer):
+    """What the service decides with: its encoders, its thresholds and on which data they were measured."""
+
+    encoder_id: str
+    fingerprint: str
+    views: tuple[str, ...]
+    dimensions: dict[str, int]
+    weights: dict[str, float]
+    thresholds: JsonValue
+    calibration: JsonValue
+    metrics: JsonValue
