@@ -1,0 +1,1 @@
+"""A drawn shop: products, photographs as sellers take them, and titles as sellers write them."""
