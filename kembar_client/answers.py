@@ -103,21 +103,48 @@ class BulkAnswer(_Answer):
     problem: Problem | None
 
 
+class Check(_Answer):
+    """One finding about the service; `detail` is for people."""
+
+    ok: bool
+    detail: str
+
+
 class Readiness(_Answer):
-    """Whether the service takes work, and what each of its checks found."""
+    """Whether the service takes work; `status` is "ready", "degraded" (reads go on), "not ready" or "draining"."""
 
     ready: bool
-    checks: dict[str, JsonValue]
+    status: str
+    checks: dict[str, Check]
+
+
+class Threshold(_Answer):
+    """The learned fused score of one goal, its 95 % interval, and the number of groups it was measured on."""
+
+    score: float
+    low: float
+    high: float
+    groups: int
+    supported: bool
+
+
+class Calibration(_Answer):
+    """Probability as a function of the fused score: linear between these knots, flat outside."""
+
+    scores: tuple[float, ...]
+    probabilities: tuple[float, ...]
 
 
 class ModelCard(_Answer):
-    """What the service decides with: its encoders, its thresholds and on which data they were measured."""
+    """What the service decides with. `thresholds` are keyed by view set ("image+title"), then by goal."""
 
     encoder_id: str
     fingerprint: str
     views: tuple[str, ...]
     dimensions: dict[str, int]
     weights: dict[str, float]
-    thresholds: JsonValue
-    calibration: JsonValue
-    metrics: JsonValue
+    thresholds: dict[str, dict[str, Threshold]]
+    calibration: dict[str, Calibration]
+    gallery_size: int
+    metrics: dict[str, dict[str, float]]
+    provenance: dict[str, str]

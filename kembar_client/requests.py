@@ -20,7 +20,7 @@ from kembar_client.errors import REFUSALS, BadAnswer, Refused, ServiceFault
 
 T = TypeVar("T")
 A = TypeVar("A", bound=BaseModel)
-Scalar = str | int | float | bool | None
+Scalar = str | int | float | bool
 
 
 class Goal(StrEnum):

@@ -152,7 +152,7 @@ class _Handler(BaseHTTPRequestHandler):
         if seen.path == "/v1/postings":
             return self._page(seen)
         if seen.path == "/readyz":
-            return answer(200, {"ready": True, "checks": {"index": "ok"}})
+            return answer(200, {"ready": True, "status": "ready", "checks": {}})
         posting_id = unquote(seen.path.removeprefix("/v1/postings/"))
         if seen.method == "PUT":
             parts = parts_of(seen)

@@ -253,12 +253,43 @@ def test_bad_address(address: str) -> None:
 
 def test_not_ready_is_an_answer(kembar: Kembar, service: FakeService) -> None:
     """A service that is not ready says which check fails, and the client does not wait for it."""
-    service.script.append(answer(503, {"ready": False, "checks": {"disk": "full"}}))
+    disk: Fields = {"ok": False, "detail": "The disk is full."}
+    service.script.append(answer(503, {"ready": False, "status": "degraded", "checks": {"disk": disk}}))
 
     readiness = kembar.ready()
 
-    assert (readiness.ready, readiness.checks) == (False, {"disk": "full"})
+    assert (readiness.ready, readiness.status, readiness.checks["disk"].detail) == (
+        False,
+        "degraded",
+        "The disk is full.",
+    )
     assert len(service.seen) == 1
+
+
+def test_model(kembar: Kembar, service: FakeService) -> None:
+    """The model answer is typed down to the thresholds and the data behind them."""
+    threshold: Fields = {"score": 0.74, "low": 0.7, "high": 0.78, "groups": 210, "supported": True}
+    service.script.append(
+        answer(
+            200,
+            {
+                "encoder_id": "sha256:aa",
+                "fingerprint": "sha256:bb",
+                "views": ["image"],
+                "dimensions": {"image": 256},
+                "weights": {"image": 1.0},
+                "thresholds": {"image": {"balanced": threshold}},
+                "calibration": {"image": {"scores": [0.1, 0.9], "probabilities": [0.0, 1.0]}},
+                "gallery_size": 1000,
+                "metrics": {"validation": {"f1_mean": 0.8}},
+                "provenance": {"data": "drawn"},
+            },
+        )
+    )
+
+    model = kembar.model()
+
+    assert (model.thresholds["image"]["balanced"].groups, model.calibration["image"].scores) == (210, (0.1, 0.9))
 
 
 def test_httpx_transports_fit(service: FakeService) -> None:
@@ -266,7 +297,7 @@ def test_httpx_transports_fit(service: FakeService) -> None:
 
     class Echo(httpx.BaseTransport):
         def handle_request(self, request: httpx.Request) -> httpx.Response:
-            return httpx.Response(200, json={"ready": True, "checks": {"path": request.url.path}})
+            return httpx.Response(200, json={"ready": True, "status": request.url.path, "checks": {}})
 
     with Kembar("http://inside", transport=Echo()) as kembar:
-        assert kembar.ready().checks == {"path": "/readyz"}
+        assert kembar.ready().status == "/readyz"
