@@ -45,7 +45,7 @@ class TitleSpec:
 
 @dataclass(frozen=True, slots=True, config=_STRICT)
 class EncoderSpec:
-    """One ONNX file. `rows_independent` is False where quantisation makes a row depend on its batch: run rows singly."""
+    """One ONNX file. `rows_independent` is False where quantisation ties a row to its batch: run rows singly."""
 
     file: str
     dimension: int

@@ -1,0 +1,133 @@
+"""Learn the decision: thresholds for the three goals and the calibration of one set of shared views."""
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.isotonic import IsotonicRegression
+
+from model_training.metrics import f1_mean, f1_mean_alone
+from model_training.ranking import Ranking, Sweep, sweep
+from service.bundle.manifest import Calibration, GoalThreshold, ViewSetDecision
+from service.bundle.views import Goal
+
+THRESHOLDS = np.round(np.arange(-1, 1.0001, 0.0025), 4)
+_RESAMPLES = 1000
+_LEAST_GROUPS = 30
+_LEAST_HITS = 50
+_CANDIDATES = 10  # the calibration looks at so many nearest postings of each query
+_KNOT_WEIGHT = 20.0  # isotonic steps that rest on less are merged into their neighbours
+_TARGETS = {Goal.PRECISION_99: 0.99, Goal.RECALL_90: 0.90}
+
+
+def fit_decision(ranking: Ranking, *, seed: int) -> ViewSetDecision:
+    """
+    Fit thresholds and calibration on validation queries.
+
+    Each query counts twice with equal weight: as it is, and as a singleton whose product has no other posting, so that
+    half of the queries have no right answer (DESIGN.md section 4). The interval of a threshold is a bootstrap over
+    groups, 1,000 resamples.
+    """
+    counts = sweep(ranking, THRESHOLDS)
+    tables = _GroupTables(counts)
+    rng = np.random.default_rng(seed)
+    ones = np.ones((1, tables.groups))
+    draws = rng.multinomial(tables.groups, np.full(tables.groups, 1 / tables.groups), size=_RESAMPLES).astype(float)
+    thresholds = {}
+    for goal in Goal:
+        (column,) = tables.choose(goal, ones)
+        low, high = np.quantile(THRESHOLDS[tables.choose(goal, draws)], [0.025, 0.975])
+        thresholds[goal] = GoalThreshold(
+            score=float(THRESHOLDS[column]),
+            low=float(low),
+            high=float(high),
+            groups=tables.groups,
+            supported=tables.supports(goal, int(column)),
+        )
+    return ViewSetDecision(thresholds=thresholds, calibration=_calibrate(ranking))
+
+
+class _GroupTables:
+    """Sums per group and threshold, so that a bootstrap resample is one product of matrices."""
+
+    def __init__(self, counts: Sweep) -> None:
+        numbers, index = np.unique(counts.groups, return_inverse=True)
+        self.groups = len(numbers)
+        paired = counts.truth > 0
+
+        def per_group(values: NDArray[np.float64]) -> NDArray[np.float64]:
+            table = np.zeros((self.groups, len(counts.thresholds)))
+            np.add.at(table, index, values)
+            return table
+
+        self._f1 = per_group((f1_mean(counts) + f1_mean_alone(counts)) / 2)
+        self._hits = per_group(counts.hits.astype(float))
+        self._answers = per_group((counts.answers + counts.alone).astype(float))
+        recall = counts.hits / np.maximum(counts.truth, 1)[:, None]
+        self._recall = per_group(recall * paired[:, None])
+        self._paired = np.bincount(index, weights=paired, minlength=self.groups)
+
+    def choose(self, goal: Goal, weights: NDArray[np.float64]) -> NDArray[np.int64]:
+        """
+        The column of the best threshold for a goal under each weighting of the groups.
+
+        balanced: best f1_mean. precision_99: the lowest threshold from which on precision holds. recall_90: the
+        highest threshold at which recall holds.
+
+        Args:
+            weights: (r, groups).
+
+        Returns:
+            (r,) column numbers.
+        """
+        if goal is Goal.BALANCED:
+            return np.argmax(weights @ self._f1, axis=1)
+        good = self.reaches(goal, weights)
+        if goal is Goal.PRECISION_99:
+            holds = np.logical_and.accumulate(good[:, ::-1], axis=1)[:, ::-1]
+            return np.asarray(np.where(holds.any(1), holds.argmax(1), good.shape[1] - 1))
+        return np.asarray(np.where(good.any(1), good.shape[1] - 1 - good[:, ::-1].argmax(1), 0))
+
+    def reaches(self, goal: Goal, weights: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """(r, thresholds) True where the goal is met; nothing answered counts as precise."""
+        if goal is Goal.BALANCED:
+            return np.ones((len(weights), self._f1.shape[1]), dtype=np.bool_)
+        if goal is Goal.PRECISION_99:
+            answers = weights @ self._answers
+            return weights @ self._hits >= _TARGETS[goal] * answers
+        return weights @ self._recall >= _TARGETS[goal] * (weights @ self._paired)[:, None]
+
+    def supports(self, goal: Goal, column: int) -> bool:
+        """Whether the data carry the goal at this threshold: met, with groups and right answers enough to say so."""
+        met = self.reaches(goal, np.ones((1, self.groups)))[0, column]
+        return bool(met and self.groups >= _LEAST_GROUPS and self._hits[:, column].sum() >= _LEAST_HITS)
+
+
+def _calibrate(ranking: Ranking) -> Calibration:
+    """
+    Isotonic regression of "same product" on the score, over the nearest candidates of each query.
+
+    A right candidate is met by one of a query's two versions, a wrong one by both: weights 1 and 2.
+    """
+    scores = ranking.scores[:, :_CANDIDATES].ravel()
+    right = ranking.right[:, :_CANDIDATES].ravel()
+    there = np.isfinite(scores)
+    scores, right = scores[there].astype(np.float64), right[there]
+    fit = IsotonicRegression(y_min=0, y_max=1).fit(scores, right, sample_weight=np.where(right, 1.0, 2.0))
+    levels = fit.predict(scores)
+    knots: list[tuple[float, float, float]] = []  # mean score, probability, weight of each step
+    for level in np.unique(levels):
+        step = levels == level
+        weight = float(np.where(right[step], 1, 2).sum())
+        score, probability = float(scores[step].mean()), float(level)
+        if knots and (knots[-1][2] < _KNOT_WEIGHT or weight < _KNOT_WEIGHT):
+            score, probability, weight = _merge(knots.pop(), (score, probability, weight))
+        knots.append((score, probability, weight))
+    return Calibration(
+        scores=tuple(round(score, 6) for score, _, _ in knots),
+        probabilities=tuple(round(probability, 6) for _, probability, _ in knots),
+    )
+
+
+def _merge(left: tuple[float, float, float], right: tuple[float, float, float]) -> tuple[float, float, float]:
+    weight = left[2] + right[2]
+    score, probability = ((a * left[2] + b * right[2]) / weight for a, b in zip(left[:2], right[:2], strict=True))
+    return score, probability, weight

@@ -1,0 +1,94 @@
+"""What the frozen backbones see: one feature row per distinct picture and per distinct title, kept on disk."""
+
+import hashlib
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from model_training.backbones import PictureBackbone, TitleBackbone, pool_mean
+from model_training.catalogue import Catalogue
+from model_training.pixels import Pixels
+from model_training.row_cache import RowCache
+from service.bundle.title import TitleTokenizer
+
+
+@dataclass(frozen=True, slots=True)
+class TitleFeatures:
+    """`features` (m, d) float32, one a distinct title; `rows` finds a title's row."""
+
+    features: NDArray[np.float32]
+    rows: Mapping[str, int]
+
+    def rows_of(self, catalogue: Catalogue) -> NDArray[np.int64]:
+        """(n,) the feature row of each posting, -1 where it has no title."""
+        return np.array([-1 if title is None else self.rows[title] for title in catalogue.titles])
+
+
+def compute_picture_features(backbone: PictureBackbone, pixels: Pixels, cache: Path) -> NDArray[np.float32]:
+    """
+    Run the frozen backbone over every distinct picture.
+
+    Returns:
+        (m, features) float32, row for row as `pixels.tensors`.
+    """
+    key = _key("picture", backbone.source, backbone.architecture, pixels.key)
+    store = RowCache(cache / f"features-{key}", rows=len(pixels.tensors), shape=(backbone.features,), dtype=np.float32)
+
+    def compute(numbers: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        batch = torch.from_numpy(pixels.tensors[numbers])
+        with torch.inference_mode():
+            features = backbone.network(normalise_pixels(batch, backbone))
+        return features.numpy(), np.ones(len(numbers), dtype=np.bool_)
+
+    store.fill(compute, chunk=32, label="picture features")
+    return store.array
+
+
+def normalise_pixels(pixels: torch.Tensor, backbone: PictureBackbone) -> torch.Tensor:
+    """(n, height, width, 3) uint8 RGB -> (n, 3, height, width) float32 as the backbone's weights expect it."""
+    mean, std = torch.tensor(backbone.mean) * 255, torch.tensor(backbone.std) * 255
+    return ((pixels.float() - mean) / std).permute(0, 3, 1, 2)
+
+
+def compute_title_features(
+    backbone: TitleBackbone, catalogue: Catalogue, max_tokens: int, cache: Path
+) -> TitleFeatures:
+    """Run the frozen backbone over every distinct title, tokenised by the tokenizer that serves."""
+    titles = sorted({title for title in catalogue.titles if title is not None}, key=lambda title: (len(title), title))
+    key = _key("title", backbone.source, str(max_tokens), *titles)
+    tokenizer = open_tokenizer(backbone, max_tokens)
+    store = RowCache(cache / f"features-{key}", rows=len(titles), shape=(backbone.features,), dtype=np.float32)
+
+    def compute(numbers: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        input_ids, mask = pad_tokens([tokenizer.encode(titles[number]) for number in numbers])
+        with torch.inference_mode():
+            hidden = backbone.network(input_ids=input_ids, attention_mask=mask).last_hidden_state
+        return pool_mean(hidden, mask).numpy(), np.ones(len(numbers), dtype=np.bool_)
+
+    store.fill(compute, chunk=64, label="title features")
+    return TitleFeatures(features=store.array, rows={title: row for row, title in enumerate(titles)})
+
+
+def open_tokenizer(backbone: TitleBackbone, max_tokens: int) -> TitleTokenizer:
+    """The backbone's tokenizer, as the service will read it from the bundle."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "tokenizer.json"
+        path.write_text(backbone.tokenizer_json, encoding="utf-8")
+        return TitleTokenizer(path, max_tokens)
+
+
+def pad_tokens(tokens: list[NDArray[np.int64]]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Token ids of several titles -> (ids, mask), both (n, longest) int64, padded with 0."""
+    rows = [torch.from_numpy(ids) for ids in tokens]
+    masks = [torch.ones_like(ids) for ids in rows]
+    pad = torch.nn.utils.rnn.pad_sequence
+    return pad(rows, batch_first=True), pad(masks, batch_first=True)
+
+
+def _key(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]

@@ -1,0 +1,46 @@
+"""Network B's embedding learner: backbone features of one view become a unit vector."""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+class EmbeddingLearner(nn.Module):
+    """
+    A projection plus a non-linear branch, on centred features; the sum is scaled to unit length.
+
+    The paper's learner is one non-linear layer, 512 wide, from random weights. Ours starts where the frozen backbone
+    stands, with the principal components as projection and the branch at zero, so that training on few groups can only
+    move on from there (docs/decisions/0002).
+
+    Args:
+        features: length of a feature row.
+        dimension: length of the embedding, at most `features`.
+        width: units of the non-linear branch.
+    """
+
+    def __init__(self, features: int, dimension: int, *, width: int = 512) -> None:
+        super().__init__()
+        self.mean = nn.Buffer(torch.zeros(features))
+        self.projection = nn.Linear(features, dimension, bias=False)
+        self.hidden = nn.Linear(features, width)
+        self.output = nn.Linear(width, dimension, bias=False)
+        nn.init.zeros_(self.output.weight)
+
+    def start_from(self, features: torch.Tensor) -> None:
+        """
+        Centre on these features and project on their principal components.
+
+        Args:
+            features: (n, features) float32 of training postings.
+        """
+        self.mean.copy_(features.mean(0))
+        centred = F.normalize(features - self.mean, dim=1)
+        components = torch.linalg.eigh(centred.T @ centred).eigenvectors.flip(1)  # falling eigenvalues
+        with torch.no_grad():
+            self.projection.weight.copy_(components[:, : self.projection.out_features].T)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """(n, features) -> (n, dimension), unit rows."""
+        centred = F.normalize(features - self.mean, dim=1)
+        return F.normalize(self.projection(centred) + self.output(torch.relu(self.hidden(centred))), dim=1)

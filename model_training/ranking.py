@@ -1,0 +1,99 @@
+"""Queries against a gallery: who is nearest, who is right, and what each threshold would answer."""
+
+from dataclasses import dataclass
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+ANSWERS = 50
+"""At most so many answers, the query itself among them (EVALUATION.md section 1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """
+    The nearest other postings of each query, falling by score.
+
+    `scores` (n, k) float32, cosine or fused; -inf where the gallery ran out. `right` (n, k) bool, same product.
+    `truth` (n,) int64: how many other postings of the product the gallery holds. `groups` (n,): the query's product.
+    """
+
+    scores: NDArray[np.float32]
+    right: NDArray[np.bool_]
+    truth: NDArray[np.int64]
+    groups: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """
+    What each query gets at each threshold, the query itself left out; both (n, thresholds) int64.
+
+    `answers` counts what is answered, `hits` what of it is right. `alone` counts what would be answered, all of it
+    wrong, if the query's product had no other posting: the same query as a singleton.
+    """
+
+    thresholds: NDArray[np.float64]
+    answers: NDArray[np.int64]
+    hits: NDArray[np.int64]
+    truth: NDArray[np.int64]
+    groups: NDArray[np.int64]
+
+    @property
+    def alone(self) -> NDArray[np.int64]:
+        """(n, thresholds): the wrong answers."""
+        return self.answers - self.hits
+
+
+def rank(
+    vectors: NDArray[np.float32],
+    groups: NDArray[np.int64],
+    queries: NDArray[np.int64],
+    left_out: NDArray[np.int64] | None = None,
+) -> Ranking:
+    """
+    Search each query among all the rows, exactly.
+
+    Args:
+        vectors: (m, d) float32, unit rows (fused: see `fuse_vectors`): the gallery.
+        groups: (m,) the product of each row.
+        queries: (n,) row numbers; a query is never its own answer.
+        left_out: (m,) a key a row; rows with the query's key are no answers and no truth (shared pictures, say).
+    """
+    keys = np.arange(len(vectors)) if left_out is None else left_out
+    most = int(np.bincount(np.unique(keys, return_inverse=True)[1]).max())
+    depth = min(len(vectors), ANSWERS - 1 + most)
+    scores, rows = faiss.knn(vectors[queries], vectors, depth, metric=faiss.METRIC_INNER_PRODUCT)
+    allowed = keys[rows] != keys[queries][:, None]
+    order = np.argsort(~allowed, axis=1, kind="stable")[:, : ANSWERS - 1]  # the allowed first, still falling by score
+    rows, scores = np.take_along_axis(rows, order, 1), np.take_along_axis(scores, order, 1)
+    allowed = np.take_along_axis(allowed, order, 1)
+    same_key_in_group = _count_pairs(groups, keys, queries)
+    return Ranking(
+        scores=np.where(allowed, scores, -np.inf).astype(np.float32),
+        right=(groups[rows] == groups[queries][:, None]) & allowed,
+        truth=np.bincount(groups, minlength=groups.max() + 1)[groups[queries]] - same_key_in_group,
+        groups=groups[queries],
+    )
+
+
+def _count_pairs(groups: NDArray[np.int64], keys: NDArray[np.int64], queries: NDArray[np.int64]) -> NDArray[np.int64]:
+    """For each query, the rows with its group and its key, itself included."""
+    pairs = np.stack([groups, np.unique(keys, return_inverse=True)[1]], axis=1)
+    _, number, counts = np.unique(pairs, axis=0, return_inverse=True, return_counts=True)
+    return np.asarray(counts[number.reshape(-1)][queries], dtype=np.int64)
+
+
+def sweep(ranking: Ranking, thresholds: NDArray[np.float64]) -> Sweep:
+    """Count answers and hits at each threshold (rising)."""
+    hits_at = np.cumsum(np.pad(ranking.right, ((0, 0), (1, 0))), axis=1)
+    falling = -ranking.scores
+    answers = np.stack([np.searchsorted(row, -thresholds + 1e-9, side="right") for row in falling])
+    return Sweep(
+        thresholds=thresholds,
+        answers=answers,
+        hits=np.take_along_axis(hits_at, answers, axis=1),
+        truth=ranking.truth,
+        groups=ranking.groups,
+    )

@@ -1,0 +1,123 @@
+"""The straight road: postings.csv and pictures become a bundle."""
+
+import dataclasses
+import json
+import logging
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from model_training.backbones import (
+    PictureBackbone,
+    TitleBackbone,
+    load_picture_backbone,
+    load_title_backbone,
+    save_picture_backbone,
+)
+from model_training.bundle_writer import describe_environment, staged, write_golden_examples
+from model_training.evaluate import Row, evaluate, render_table
+from model_training.export_encoders import ShippedEncoders, export_encoders
+from model_training.fit import Fit, fit
+from model_training.learn import learn_pictures, learn_titles
+from model_training.material import Material, prepare_material
+from model_training.model_card import write_model_card
+from model_training.posting_vectors import PostingVectors, encode_catalogue
+from model_training.recipe import Recipe
+from service.bundle.bundle import MANIFEST, TOKENIZER, compute_encoder_id
+from service.bundle.manifest import Manifest, write_manifest
+from service.bundle.sealing import digest_of
+from service.bundle.views import View
+
+logger = logging.getLogger(__name__)
+
+
+def train(csv: Path, images: Path, out: Path, recipe: Recipe, cache: Path, save_backbone: Path | None) -> str:
+    """
+    Train a bundle.
+
+    Args:
+        csv, images: the catalogue (our columns or Kaggle's) and the folder of its pictures.
+        out: the bundle's directory; it must not exist.
+        cache: directory for decoded pictures, features and checkpoints; a broken run goes on from there.
+        save_backbone: where to write the picture backbone as it stands after training, float16 safetensors.
+
+    Returns:
+        The table of test figures, Markdown.
+
+    Raises:
+        TrainingError, FeedError, BundleError: each says what to do.
+    """
+    picture = load_picture_backbone(recipe.picture_backbone, recipe.picture_weights)
+    title = load_title_backbone(recipe.title_backbone)
+    with staged(out) as stage:
+        spec = recipe.picture_spec(picture.mean, picture.std)
+        material = prepare_material(csv, images, spec, cache, seed=recipe.seed)
+        checkpoints = cache / f"run-{recipe.key(material.catalogue.fingerprint(), picture.source, title.source)}"
+        torch.manual_seed(recipe.seed)
+        pictures = learn_pictures(material, picture, recipe, cache, checkpoints)
+        titles = learn_titles(material, title, recipe, cache, checkpoints)
+        if save_backbone is not None:
+            save_picture_backbone(picture, save_backbone, f"trained by Kembar from {picture.source}")
+        encoders = export_encoders(stage, pictures, titles, title, material, recipe)
+        vectors = encode_catalogue(material.catalogue, material.pixels, encoders.image, encoders.title)
+        manifest = _describe(stage, encoders, _fit(vectors, material, recipe), material, picture, title, recipe)
+        rows = list(evaluate(manifest, vectors, material.catalogue.groups, material.split.test))
+        _write_pages(stage, manifest, rows, encoders)
+    return render_table(rows)
+
+
+def _fit(vectors: PostingVectors, material: Material, recipe: Recipe) -> Fit:
+    """Validation postings are the queries; training postings stand in the gallery beside them, as distractors."""
+    split = material.split
+    gallery = np.sort(np.r_[split.train, split.validation])
+    queries = np.searchsorted(gallery, split.validation)
+    return fit(vectors.take(gallery), material.catalogue.groups[gallery], queries, seed=recipe.seed)
+
+
+def _describe(
+    stage: Path,
+    encoders: ShippedEncoders,
+    fitted: Fit,
+    material: Material,
+    picture: PictureBackbone,
+    title: TitleBackbone,
+    recipe: Recipe,
+) -> Manifest:
+    specs = {View.IMAGE: encoders.image.spec, View.TITLE: encoders.title.spec}
+    digests = {name: digest_of(stage / name) for name in (TOKENIZER, *(spec.file for spec in specs.values()))}
+    picture_spec, title_spec = recipe.picture_spec(picture.mean, picture.std), recipe.title_spec()
+    split = material.split
+    return Manifest(
+        format_version=1,
+        encoder_id=compute_encoder_id(digests, specs, picture_spec, title_spec),
+        picture=picture_spec,
+        title=title_spec,
+        encoders=specs,
+        weights=fitted.weights,
+        decisions=fitted.decisions,
+        gallery_size=fitted.gallery_size,
+        metrics={},
+        provenance={
+            "data": f"sha256:{material.catalogue.fingerprint()}",
+            "postings": f"{len(split.train)} train, {len(split.validation)} validation, {len(split.test)} test",
+            "picture_backbone": f"{picture.architecture} from {picture.source}",
+            "title_backbone": title.source,
+            "recipe": json.dumps(dataclasses.asdict(recipe), sort_keys=True),
+            **{f"version_{name}": text for name, text in describe_environment().items()},
+        },
+    )
+
+
+def _write_pages(stage: Path, manifest: Manifest, rows: list[Row], encoders: ShippedEncoders) -> None:
+    figures = {
+        f"test {row.name}": {
+            "queries": float(row.queries),
+            **{f"f1_{name}": round(value, 4) for name, value in dataclasses.asdict(row.f1s).items()},
+        }
+        for row in rows
+    }
+    measured = dataclasses.replace(manifest, metrics={**figures, "encoders": encoders.figures})
+    write_manifest(stage / MANIFEST, measured)
+    write_golden_examples(stage, manifest.picture, encoders.image, encoders.title)
+    write_model_card(stage, measured, render_table(rows))

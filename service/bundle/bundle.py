@@ -1,0 +1,107 @@
+"""A bundle, verified and ready: encoders and decision together."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from service.bundle.decision import Decision
+from service.bundle.encoder import ImageEncoder, TitleEncoder
+from service.bundle.errors import DamagedBundle
+from service.bundle.golden import GOLDEN, compare_golden, read_golden
+from service.bundle.manifest import EncoderSpec, Manifest, PictureSpec, TitleSpec, read_manifest
+from service.bundle.picture import decode_picture, picture_tensor
+from service.bundle.sealing import verify_seal
+from service.bundle.title import TitleTokenizer
+from service.bundle.views import View
+
+MANIFEST, TOKENIZER = "bundle.json", "tokenizer.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """Everything that turns postings into vectors and scores into decisions. Immutable; its parts are thread-safe."""
+
+    path: Path
+    manifest: Manifest
+    fingerprint: str
+    image: ImageEncoder
+    title: TitleEncoder
+    decision: Decision
+
+    @property
+    def dimensions(self) -> dict[str, int]:
+        """Length of each view's vectors."""
+        return {str(view): spec.dimension for view, spec in self.manifest.encoders.items()}
+
+
+def load_bundle(path: Path, *, threads: int) -> Bundle:
+    """
+    Verify a bundle and open its encoders.
+
+    Args:
+        path: the bundle's directory.
+        threads: processor threads for one run of an encoder.
+
+    Raises:
+        DamagedBundle: a file is missing, extra, changed or not understood.
+        GoldenMismatch: the encoders answer otherwise here than where they were exported.
+    """
+    seal = verify_seal(path)
+    manifest = read_manifest(path / MANIFEST)
+    expected = compute_encoder_id(seal.digests, manifest.encoders, manifest.picture, manifest.title)
+    if expected != manifest.encoder_id:
+        raise DamagedBundle(
+            f"{path / MANIFEST}: encoder_id: expected {expected} from the files, got {manifest.encoder_id}"
+        )
+    tokenizer = TitleTokenizer(path / TOKENIZER, manifest.title.max_tokens)
+    bundle = Bundle(
+        path=path,
+        manifest=manifest,
+        fingerprint=seal.fingerprint,
+        image=ImageEncoder(_encoder_path(path, manifest, View.IMAGE), manifest.encoders[View.IMAGE], threads=threads),
+        title=TitleEncoder(
+            _encoder_path(path, manifest, View.TITLE), manifest.encoders[View.TITLE], tokenizer, threads=threads
+        ),
+        decision=Decision(manifest.weights, manifest.decisions),
+    )
+    _check_golden(bundle)
+    return bundle
+
+
+def compute_encoder_id(
+    digests: Mapping[str, str], encoders: Mapping[View, EncoderSpec], picture: PictureSpec, title: TitleSpec
+) -> str:
+    """
+    SHA-256 over all that determines the vectors: both graphs, the tokenizer and the preprocessing; no weights.
+
+    Args:
+        digests: SHA-256 by relative path, holding at least the tokenizer and the encoders' files.
+    """
+    files = [TOKENIZER, *(spec.file for spec in encoders.values())]
+    parts = {
+        "encoders": {view: asdict(spec) for view, spec in encoders.items()},
+        "files": {name: digests[name] for name in files},
+        "picture": asdict(picture),
+        "title": asdict(title),
+    }
+    return "sha256:" + hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _encoder_path(path: Path, manifest: Manifest, view: View) -> Path:
+    spec = manifest.encoders.get(view)
+    if spec is None:
+        raise DamagedBundle(
+            f"{path / MANIFEST}: encoders: expected the view '{view}', found {sorted(manifest.encoders)}"
+        )
+    return path / spec.file
+
+
+def _check_golden(bundle: Bundle) -> None:
+    golden = bundle.path / GOLDEN
+    for example in read_golden(bundle.path):
+        image = decode_picture((golden.parent / example.picture).read_bytes(), bundle.manifest.picture.decode_side)
+        tensor = picture_tensor(image, bundle.manifest.picture)
+        compare_golden(golden, example.vectors[View.IMAGE], bundle.image.encode(tensor[None])[0])
+        compare_golden(golden, example.vectors[View.TITLE], bundle.title.encode([example.title])[0])

@@ -1,0 +1,79 @@
+"""SHA256SUMS: the seal over a bundle's files, made once by training and checked before anything is used."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from service.bundle.errors import DamagedBundle
+
+SUMS = "SHA256SUMS"
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """The digest (64 hex digits) of each file by its relative path, and the fingerprint over them all."""
+
+    fingerprint: str
+    digests: Mapping[str, str]
+
+
+def seal(directory: Path) -> None:
+    """Write SHA256SUMS over every other file of the directory, one `digest  path` line a file, sorted by path."""
+    lines = [f"{digest_of(directory / name)}  {name}\n" for name in sorted(_files(directory))]
+    (directory / SUMS).write_text("".join(lines), encoding="utf-8")
+
+
+def verify_seal(directory: Path) -> Seal:
+    """
+    Check that the directory holds exactly the sealed files, unchanged.
+
+    Returns:
+        The digests, and as fingerprint "sha256:" and the digest of SHA256SUMS itself.
+
+    Raises:
+        DamagedBundle: names the file, what was expected and what was found.
+    """
+    sums = directory / SUMS
+    if not sums.is_file():
+        raise DamagedBundle(f"{sums}: expected the bundle's checksums, found no such file; is this a bundle directory?")
+    expected = _read_sums(sums)
+    present = _files(directory)
+    for name in sorted(expected.keys() - present):
+        raise DamagedBundle(f"{directory / name}: listed in {SUMS} but missing; copy the whole bundle again")
+    for name in sorted(present - expected.keys()):
+        raise DamagedBundle(f"{directory / name}: not listed in {SUMS}; a bundle holds nothing but its own files")
+    for name, digest in expected.items():
+        if (found := digest_of(directory / name)) != digest:
+            raise DamagedBundle(
+                f"{directory / name}: expected SHA-256 {digest}, got {found}; the file was changed or damaged, "
+                "copy the whole bundle again"
+            )
+    return Seal(fingerprint=f"sha256:{digest_of(sums)}", digests=expected)
+
+
+def _read_sums(sums: Path) -> dict[str, str]:
+    expected: dict[str, str] = {}
+    for number, line in enumerate(sums.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
+        digest, separator, name = line.partition("  ")
+        if len(digest) != 64 or not separator or name in expected:
+            raise DamagedBundle(f"{sums}: line {number}: expected 64 hex digits, two spaces and a path named once")
+        expected[name] = digest
+    return expected
+
+
+def _files(directory: Path) -> set[str]:
+    """Regular files below the directory, itself left out; links are refused, so no path can lead outside."""
+    names: set[str] = set()
+    for path in directory.rglob("*"):
+        if path.is_symlink() or not (path.is_dir() or path.is_file()):
+            raise DamagedBundle(f"{path}: expected a regular file, found a link or a device")
+        if path.is_file() and path != directory / SUMS:
+            names.add(path.relative_to(directory).as_posix())
+    return names
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file, 64 hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
