@@ -14,11 +14,14 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from service.bundle.errors import ImageMalformed
+from service.bundle.errors import ImageMalformed, ImageTruncated
 from service.bundle.manifest import PictureSpec
+from service.bundle.orientation import exif_orientation
 from service.bundle.picture_checks import check_picture
+from service.bundle.picture_header import PictureHeader
 
 STORED_QUALITY = 85
+_BAND_ROWS = 64  # a multiple of every factor by which pictures are shrunk
 
 # Constructed directly: Image.open would let plugins of other formats, and JPEG's walk over MPO frames, see the bytes.
 _READERS: Mapping[str, type[ImageFile]] = {
@@ -29,7 +32,6 @@ _READERS: Mapping[str, type[ImageFile]] = {
     "AVIF": AvifImageFile,
 }
 
-_ORIENTATION_TAG = 0x0112
 _TURNS: Mapping[int, Image.Transpose] = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -43,10 +45,12 @@ _TURNS: Mapping[int, Image.Transpose] = {
 
 def decode_picture(data: bytes, decode_side: int) -> Image.Image:
     """
-    Decode the first frame, upright, RGB, on white.
+    Decode the first frame: upright, RGB, on white. Equal bytes give equal pixels.
 
-    A picture whose shorter side is at least twice `decode_side` is shrunk while decoding by 2, 4 or 8, so that the
-    shorter side stays at least `decode_side`; nothing is ever enlarged. Equal bytes give equal pixels.
+    A picture whose shorter side is at least twice `decode_side` is shrunk by 2, 4 or 8, JPEG while decoding and the
+    others after, so that the shorter side stays at least `decode_side`; nothing is ever enlarged.
+
+    A baseline JPEG that was cut and then closed by an end marker decodes to grey from there on: libjpeg only warns.
 
     Args:
         data: the file as it was sent.
@@ -57,70 +61,56 @@ def decode_picture(data: bytes, decode_side: int) -> Image.Image:
             the bytes alone, before anything is decoded.
         ImageTruncated, ImageMalformed: the data do not hold the picture that they promise.
     """
-    header = check_picture(data)
+    picture, exif = _read(check_picture(data), decode_side)
+    turn = _TURNS.get(exif_orientation(exif))
+    return picture if turn is None else picture.transpose(turn)
+
+
+def _read(header: PictureHeader, decode_side: int) -> tuple[Image.Image, bytes]:
+    """The pixels as stored, and the EXIF block; Pillow's reader, which may hold more copies, is gone on return."""
     try:
-        image = _READERS[header.format](io.BytesIO(data))
+        image = _READERS[header.format](io.BytesIO(header.essence))
         if isinstance(image, JpegImageFile):
             image.draft(None, (decode_side, decode_side))
         image.load()
-        return _upright(_on_white(image, decode_side), image.info.get("exif", b""))
     except (OSError, ValueError, SyntaxError, EOFError, struct.error) as exc:
+        if "truncated" in str(exc).lower():
+            raise ImageTruncated(f"expected a whole {header.format} picture, got a part; send the whole file") from exc
         raise ImageMalformed(f"expected a readable {header.format} picture, got damaged data; export it again") from exc
+    image.fp = None  # the WebP and AVIF readers hold another copy of the pixels there
+    return _flattened(image, decode_side), header.exif or image.info.get("exif", b"")
 
 
-def _on_white(image: Image.Image, decode_side: int) -> Image.Image:
-    """RGB pixels, shrunk before compositing: by premultiplied colour, so that hidden colours never shine through."""
-    if image.mode == "I;16":
-        image = _eight_bits(image)
-    if not image.has_transparency_data:
-        return _shrunk(image.convert("RGB"), decode_side)
-    image = _shrunk(image.convert("RGBA"), decode_side)
-    white = Image.new("RGB", image.size, (255, 255, 255))
-    white.paste(image, mask=image.getchannel("A"))
+def _flattened(image: Image.Image, decode_side: int) -> Image.Image:
+    """RGB on white, shrunk; in bands, so that no second picture of full size is ever held."""
+    room = min(image.size) // decode_side
+    factor = max(factor for factor in (1, 2, 4, 8) if factor <= max(room, 1))
+    flat = Image.new("RGB", (-(-image.width // factor), -(-image.height // factor)))
+    for top in range(0, image.height, _BAND_ROWS):
+        band = image.crop((0, top, image.width, min(top + _BAND_ROWS, image.height)))
+        flat.paste(_on_white(band, factor), (0, top // factor))
+    return flat
+
+
+def _on_white(band: Image.Image, factor: int) -> Image.Image:
+    """Shrink, then composite: `reduce` averages premultiplied colours, so that hidden ones never shine through."""
+    if band.mode == "I;16":
+        band = _eight_bits(band)
+    if not band.has_transparency_data:
+        return band.convert("RGB").reduce(factor)
+    colours = band.convert("RGBA").reduce(factor)
+    white = Image.new("RGB", colours.size, (255, 255, 255))
+    white.paste(colours, mask=colours.getchannel("A"))
     return white
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """The upper byte of 16-bit grey, as Pillow itself does for 16-bit colour; `convert` would clip instead."""
-    levels = np.asarray(image)
+def _eight_bits(band: Image.Image) -> Image.Image:
+    """The upper byte of 16-bit grey, as Pillow itself takes it of 16-bit colour; `convert` would clip instead."""
+    levels = np.asarray(band)
     grey = (levels >> 8).astype(np.uint8)
-    if (transparent := image.info.get("transparency")) is not None:
+    if (transparent := band.info.get("transparency")) is not None:
         grey[levels == transparent] = 255
     return Image.fromarray(grey)
-
-
-def _shrunk(image: Image.Image, decode_side: int) -> Image.Image:
-    """What `draft` does for JPEG, for the others: the same factors by the same rule."""
-    room = min(image.size) // decode_side
-    factor = next(factor for factor in (8, 4, 2, 1) if room >= factor or factor == 1)
-    return image if factor == 1 else image.reduce(factor)
-
-
-def _upright(image: Image.Image, exif: bytes) -> Image.Image:
-    turn = _TURNS.get(exif_orientation(exif))
-    return image if turn is None else image.transpose(turn)
-
-
-def exif_orientation(exif: bytes) -> int:
-    """
-    Read the orientation, 1 to 8, from the first directory of an EXIF block; 1 where it is missing or garbage.
-
-    Written here because Pillow's own reader parses every tag and raises or warns on bad ones (TIFF 6.0, section 2).
-    """
-    tiff = exif.removeprefix(b"Exif\x00\x00")
-    order = {b"II": "<", b"MM": ">"}.get(tiff[:2])
-    if order is None:
-        return 1
-    try:
-        (directory,) = struct.unpack_from(order + "I", tiff, 4)
-        (entries,) = struct.unpack_from(order + "H", tiff, directory)
-        for offset in range(directory + 2, min(directory + 2 + 12 * entries, len(tiff)), 12):
-            tag, kind, count, value = struct.unpack_from(order + "HHIH", tiff, offset)
-            if tag == _ORIENTATION_TAG:
-                return value if (kind, count) == (3, 1) and value in _TURNS else 1
-    except struct.error:
-        pass
-    return 1
 
 
 def picture_tensor(image: Image.Image, spec: PictureSpec) -> NDArray[np.uint8]:

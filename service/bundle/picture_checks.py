@@ -1,33 +1,55 @@
-"""What a picture's bytes must fulfil before Pillow sees one of them."""
+"""The door for pictures: format by content, size and complexity from the bytes, before Pillow sees one of them."""
 
-from dataclasses import dataclass
+import re
 
+from service.bundle.avif_checks import check_avif
 from service.bundle.errors import ImageEmpty, ImageTooLarge, UnsupportedImageFormat
+from service.bundle.gif_checks import check_gif
+from service.bundle.jpeg_checks import check_jpeg
+from service.bundle.picture_header import PictureHeader
+from service.bundle.png_checks import check_png
+from service.bundle.webp_checks import check_webp
 
 MAX_IMAGE_BYTES = 10 * 1024 * 1024
 
-
-@dataclass(frozen=True, slots=True)
-class PictureHeader:
-    """What the first bytes say: `format` is one of JPEG, PNG, WEBP, GIF and AVIF."""
-
-    format: str
+_ACCEPTED = (
+    (re.compile(rb"\xff\xd8\xff"), check_jpeg),
+    (re.compile(rb"\x89PNG\r\n\x1a\n"), check_png),
+    (re.compile(rb"RIFF....WEBP", re.DOTALL), check_webp),
+    (re.compile(rb"GIF8[79]a"), check_gif),
+    # the brand may stand first or among at most 16 compatible ones
+    (re.compile(rb"....ftyp(?:avi[fs]|....(?:....){1,16}?avi[fs])", re.DOTALL), check_avif),
+)
+# Only to tell the sender what to convert; whatever is not above is refused, named here or not.
+_NAMED = (
+    (re.compile(rb"....ftyp(?:he[iv][a-z]|mif1|msf1)", re.DOTALL), "HEIC"),
+    (re.compile(rb"....ftyp", re.DOTALL), "MP4"),
+    (re.compile(rb"\xff\x0a|\x00\x00\x00\x0cJXL "), "JPEG XL"),
+    (re.compile(rb"\xff\x4f\xff\x51|\x00\x00\x00\x0cjP  "), "JPEG 2000"),
+    (re.compile(rb"BM"), "BMP"),
+    (re.compile(rb"II\*\x00|MM\x00\*"), "TIFF"),
+    (re.compile(rb"\x00\x00\x01\x00"), "ICO"),
+    (re.compile(rb"8BPS"), "PSD"),
+    (re.compile(rb"%!PS"), "EPS"),
+    (re.compile(rb"%PDF"), "PDF"),
+    (re.compile(rb"\s*<(?:svg|\?xml|!DOCTYPE)", re.IGNORECASE), "XML or HTML"),
+)
 
 
 def check_picture(data: bytes) -> PictureHeader:
-    """Find the format by content. Raises ImageEmpty, ImageTooLarge, UnsupportedImageFormat."""
+    """
+    Find the format by content and check what can be known without decoding; linear in the bytes, no large allocation.
+
+    Raises:
+        ImageEmpty, ImageTooLarge, UnsupportedImageFormat, ImageTooManyPixels, ImageTooSmall, ImageTooComplex,
+        ImageTruncated, ImageMalformed.
+    """
     if not data:
         raise ImageEmpty("expected a picture, got 0 bytes; leave the picture out where there is none")
     if len(data) > MAX_IMAGE_BYTES:
         raise ImageTooLarge(f"expected at most {MAX_IMAGE_BYTES} bytes, got {len(data)}; send a smaller picture")
-    if data.startswith(b"\xff\xd8\xff"):
-        return PictureHeader("JPEG")
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return PictureHeader("PNG")
-    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
-        return PictureHeader("WEBP")
-    if data.startswith((b"GIF87a", b"GIF89a")):
-        return PictureHeader("GIF")
-    if data[4:8] == b"ftyp" and data[8:12] in (b"avif", b"avis"):
-        return PictureHeader("AVIF")
-    raise UnsupportedImageFormat("expected JPEG, PNG, WebP, GIF or AVIF, got another format; convert the picture")
+    for magic, check in _ACCEPTED:
+        if magic.match(data):
+            return check(data)
+    name = next((name for magic, name in _NAMED if magic.match(data)), "something else")
+    raise UnsupportedImageFormat(f"expected JPEG, PNG, WebP, GIF or AVIF, got {name}; convert the picture")

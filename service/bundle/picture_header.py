@@ -1,0 +1,42 @@
+"""What the checks of all picture formats share: the limits on size, and what a check finds."""
+
+from dataclasses import dataclass
+
+from service.bundle.errors import ImageMalformed, ImageTooManyPixels, ImageTooSmall
+
+MIN_SIDE = 16
+MAX_SIDE = 16_384
+# Baseline JPEG is decoded row by row at reduced size; everything else is held whole.
+MAX_PIXELS_BASELINE_JPEG = 64_000_000
+MAX_PIXELS = 25_000_000
+# Alpha and 16 bits double what is held; the WebP and AVIF decoders hold a picture four times over, whatever its kind.
+MAX_PIXELS_COSTLY = 16_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class PictureHeader:
+    """
+    What the bytes say before anything is decoded.
+
+    `essence` is the file without metadata and later frames: all that Pillow gets to see. `exif` is the EXIF block of
+    the formats whose essence has lost it (JPEG and PNG), empty where there is none.
+    """
+
+    format: str
+    width: int
+    height: int
+    essence: bytes
+    exif: bytes = b""
+
+
+def check_size(width: int, height: int, max_pixels: int) -> None:
+    """Raise ImageMalformed, ImageTooManyPixels or ImageTooSmall unless the picture may be decoded."""
+    if min(width, height) <= 0:
+        raise ImageMalformed("expected a picture with width and height, got a side of 0 pixels; export it again")
+    if max(width, height) > MAX_SIDE or width * height > max_pixels:
+        raise ImageTooManyPixels(
+            f"expected sides of at most {MAX_SIDE} pixels and at most {max_pixels} pixels of this kind of picture, "
+            f"got {width} x {height}; shrink it"
+        )
+    if min(width, height) < MIN_SIDE:
+        raise ImageTooSmall(f"expected sides of at least {MIN_SIDE} pixels, got {width} x {height}; send a larger one")
