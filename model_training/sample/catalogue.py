@@ -15,10 +15,11 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from model_training.sample.cutouts import CUTOUTS, cut_out
+from model_training.sample.cutouts import cut_out
 from model_training.sample.photograph import photograph
 from model_training.sample.products import Product, brand_name, draw_family
-from model_training.sample.solids import TURNED, boxed, turned
+from model_training.sample.shapes import BOXES, TURNED
+from model_training.sample.solids import boxed, turned
 from model_training.sample.titles import title
 
 SHARE_OF_SINGLETONS = 0.15
@@ -124,9 +125,8 @@ def _rows(images: Path, seed: int, order: Order) -> list[Row]:
 def _view(product: Product, seed: int, family: int, member: int, number: int) -> Image.Image:
     """One of the two ways in which a product stands before the camera."""
     rng = np.random.default_rng([seed, family, member + 1, 0, number + 1])
-    shape = product.good.shape
-    draw = turned if shape in TURNED else cut_out if shape in CUTOUTS else boxed
-    return draw(product, rng).reduce(2)
+    draw = turned if product.shape in TURNED else boxed if product.shape in BOXES else cut_out
+    return draw(product, rng)
 
 
 def perceptual_hash(picture: bytes) -> str:

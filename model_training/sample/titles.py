@@ -13,11 +13,10 @@ ORNAMENTS = ("🔥", "✨", "❤️", "⭐", "…", "–", "💯", "🎁", "✅"
 
 def title(product: Product, rng: np.random.Generator) -> str:
     """One title; brand (nearly always), what it is, variant and size are in it, the rest is the seller's taste."""
-    good = product.good
-    noun = (good.english, good.indonesian, f"{good.indonesian} / {good.english}", f"{good.english} {good.indonesian}")[rng.integers(4)]
-    variant = product.variant if rng.random() < 0.5 else good.variants[product.variant][0]
+    english, indonesian = product.names
+    noun = (english, indonesian, f"{indonesian} / {english}", f"{english} {indonesian}")[rng.integers(4)]
     words = [noun, *([] if rng.random() < 0.08 else [product.brand])]
-    words = words[:: rng.choice([-1, 1])] + [variant]
+    words = [*words[:: rng.choice([-1, 1])], product.variant[rng.integers(2)]]
     if rng.random() < 0.45:
         words.insert(int(rng.integers(1, len(words) + 1)), product.code)
     if product.size:
