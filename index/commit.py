@@ -1,0 +1,117 @@
+"""From a group of writes to one durable commit, and on to FAISS."""
+
+import logging
+from collections.abc import Sequence
+from contextlib import suppress
+
+import apsw
+
+from index.errors import DatabaseDamaged, StorageFull
+from index.faults import file_faults
+from index.flat import FlatIndex
+from index.highwater import HighWater
+from index.pictures import Pictures
+from index.quarantine import Quarantine
+from index.store import Store
+from index.transaction import Operation, Transaction
+
+logger = logging.getLogger(__name__)
+CHECKPOINT_FRAMES = 4_000  # of 4 KiB: bounds the log that a restart reads; more would make syncs of the database rarer
+
+
+class Committer:
+    """Owns everything that a commit touches. The writer thread alone calls it."""
+
+    def __init__(
+        self, store: Store, pictures: Pictures, high_water: HighWater, flat: FlatIndex, quarantine: Quarantine
+    ) -> None:
+        self._store = store
+        self._pictures = pictures
+        self._high_water = high_water
+        self._flat = flat
+        self._quarantine = quarantine
+        self._ledger = store.ledger()
+        self._released: set[bytes] = set()
+        self._frames = 0
+        self._next_checkpoint = CHECKPOINT_FRAMES
+        store.connection.set_wal_hook(self._count_frames)
+
+    def commit(self, operations: Sequence[Operation[object]]) -> list[object]:
+        """
+        Run the writes in order and commit them together: one fsync for all.
+
+        Returns:
+            Per write its result, or the IndexFault that it alone failed with.
+
+        Raises:
+            StorageFull: nothing of the group was stored; later groups may be.
+            StorageFailed: what was stored is known only after a restart.
+        """
+        transaction = Transaction(self._store, self._ledger)
+        with self._store.faults():
+            self._store.begin()
+            try:
+                outcomes = [transaction.attempt(operation) for operation in operations]
+                self._make_durable(transaction)
+            finally:
+                self._store.abandon()
+        self._publish(transaction)
+        return outcomes
+
+    def tidy(self) -> None:
+        """What no caller waits for: unused pictures go, and a long log is brought into the database."""
+        try:
+            self._remove_unused_pictures()
+            if self._frames >= self._next_checkpoint:
+                self._checkpoint(apsw.SQLITE_CHECKPOINT_RESTART)
+        except (StorageFull, DatabaseDamaged):
+            logger.exception("tidying failed and will be tried again")
+
+    def close(self) -> None:
+        """Leave everything in the database file and on the disk."""
+        self._remove_unused_pictures()
+        self._checkpoint(apsw.SQLITE_CHECKPOINT_TRUNCATE)
+
+    def _make_durable(self, transaction: Transaction) -> None:
+        if transaction.pictures:
+            # First: a crash in between leaves a picture that nobody uses, never a posting whose picture was lost.
+            self._pictures.keep(dict(transaction.pictures))
+        if transaction.ledger != self._ledger:
+            self._store.write_ledger(transaction.ledger)
+            self._store.commit()
+
+    def _publish(self, transaction: Transaction) -> None:
+        self._ledger = transaction.ledger
+        self._released.update(transaction.released)
+        if transaction.placements:
+            self._flat.apply(transaction.placements)
+            self._quarantine.release(placement.label for placement in transaction.placements)
+            self._mark(self._ledger.sequence)
+
+    def _mark(self, sequence: int) -> None:
+        try:
+            with file_faults("high-water"):
+                self._high_water.write(sequence)
+        except StorageFull:
+            logger.warning("no room for the high-water mark; the write itself is durable")
+
+    def _remove_unused_pictures(self) -> None:
+        if self._released:
+            with self._store.faults():
+                unused = [digest for digest in self._released if not self._store.image_in_use(digest)]
+            self._pictures.remove(unused)
+            self._released.clear()
+
+    def _checkpoint(self, mode: int) -> None:
+        self._next_checkpoint = self._frames + CHECKPOINT_FRAMES
+        with file_faults("high-water"):
+            self._high_water.sync()
+        with self._store.faults(), suppress(apsw.BusyError):  # a reader that stays long: the next one gets further
+            self._store.connection.wal_checkpoint(mode=mode)
+        self._pictures.checkpoint()
+
+    def _count_frames(self, _connection: apsw.Connection, _database: str, frames: int) -> int:
+        if frames < self._frames:
+            self._next_checkpoint = CHECKPOINT_FRAMES
+        self._frames = frames
+        return apsw.SQLITE_OK

@@ -1,0 +1,300 @@
+"""The index: postings, durable and searchable at once."""
+
+import math
+import os
+import threading
+from collections.abc import Collection, Mapping
+from concurrent.futures import Future
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+from index import changes
+from index.commit import Committer
+from index.errors import DirectoryUnusable, PictureNotKept, StorageFailed, StorageFull, UnknownPosting
+from index.faults import file_faults
+from index.flat import FlatIndex
+from index.highwater import HighWater
+from index.lock import DirectoryLock
+from index.pictures import Pictures
+from index.postings import ANY, Draft, Hit, Patch, Posting, Precondition, Scalar, UnitVector, Written
+from index.quarantine import Quarantine
+from index.reader import Reader
+from index.refill import accept_what_is_there, check_books, refill
+from index.rows import Content, Row, half_vector, json_bytes, pack_vectors, tag, to_posting
+from index.search import Floors, Question, Searcher
+from index.store import Store
+from index.writer import Writer
+
+
+class Index:
+    """
+    Postings by id, searched by their vectors.
+
+    Thread-safe. Reads and searches block for milliseconds; a write gives a future. Once it is done, the write survives
+    a killed process and a power cut, and every answer that begins from then on knows of it.
+    """
+
+    def __init__(
+        self,
+        *,
+        dimensions: Mapping[str, int],
+        flat: FlatIndex,
+        reader: Reader,
+        searcher: Searcher,
+        pictures: Pictures,
+        quarantine: Quarantine,
+        committer: Committer,
+        resources: ExitStack,
+    ) -> None:
+        """Called by `open`, which builds the parts."""
+        self._dimensions = dimensions
+        self._flat = flat
+        self._reader = reader
+        self._searcher = searcher
+        self._pictures = pictures
+        self._quarantine = quarantine
+        self._committer = committer
+        self._resources = resources
+        self._writer = Writer(committer)
+        self._closing = threading.Lock()
+        self._closed = False
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        *,
+        encoder_id: str,
+        dimensions: Mapping[str, int],
+        weights: Mapping[str, float],
+        accept_loss: bool = False,
+    ) -> "Index":
+        """
+        Open or create the index in a directory, and own the directory until `close`.
+
+        Args:
+            encoder_id: what the vectors were made with; an index never mixes two.
+            dimensions: per view, the length of its vectors.
+            weights: per view, positive; used in searching only, so others may be given at the next start.
+            accept_loss: go on although acknowledged rows are missing.
+
+        Raises:
+            CannotOpen: see the tree in `index.errors`; nothing was changed.
+            StorageFull, StorageFailed: the disk does not take what an open index needs.
+        """
+        dimensions = dict(sorted(dimensions.items()))
+        weights = _checked_weights(weights, dimensions)
+        _make_directory(path)
+        with ExitStack() as opened:
+            opened.callback(DirectoryLock(path).release)
+            high_water = HighWater(path / HIGH_WATER)
+            opened.callback(high_water.close)
+            store = Store(path, encoder_id=encoder_id, dimensions=dimensions)
+            opened.callback(store.connection.close)
+            flat, quarantine = FlatIndex(dimensions, weights), Quarantine()
+            with store.faults():
+                image_digests = refill(store, flat, quarantine)
+                if accept_loss:
+                    accept_what_is_there(store, high_water.read())
+                check_books(store, high_water.read(), damaged=len(quarantine.labels()))
+            _start_high_water(path, high_water, store)
+            pictures = Pictures(path)
+            opened.callback(pictures.close)
+            if not quarantine.labels():  # a damaged row may have a picture and cannot say so
+                pictures.remove(pictures.digests() - image_digests)
+            reader = Reader(path)
+            opened.callback(reader.close)
+            return cls(
+                dimensions=dimensions,
+                flat=flat,
+                reader=reader,
+                searcher=Searcher(flat, reader, quarantine, dimensions, weights),
+                pictures=pictures,
+                quarantine=quarantine,
+                committer=Committer(store, pictures, high_water, flat, quarantine),
+                resources=opened.pop_all(),
+            )
+
+    def put(self, draft: Draft, precondition: Precondition = ANY) -> "Future[Written]":
+        """
+        Create or replace a posting. One that is already so (title, metadata, picture, views) is not written again.
+
+        Raises, at once:
+            ValueError: a vector is not a unit vector of its view, or the text is not valid Unicode or JSON.
+            IndexClosed, StorageFailed: no write is accepted any more.
+        Raises, by the future:
+            RevisionMismatch, StorageFull, StorageFailed, CorruptRow (only with a precondition).
+        """
+        views, vectors = pack_vectors(draft.vectors, self._dimensions)
+        content = Content(
+            posting_id=draft.posting_id.encode(),
+            title=None if draft.title is None else draft.title.encode(),
+            metadata=json_bytes(draft.metadata),
+            image_digest=None if draft.image_digest is None else bytes.fromhex(draft.image_digest),
+            views=views,
+            vectors=vectors,
+        )
+        return self._writer.submit(
+            partial(changes.put, content=content, picture=draft.picture, precondition=precondition)
+        )
+
+    def patch(self, change: Patch, precondition: Precondition = ANY) -> "Future[Written]":
+        """
+        Change title, metadata or both; the rest stays. Raises as `put`; by the future also UnknownPosting, CorruptRow.
+        """
+        packed = changes.PackedPatch(
+            posting_id=change.posting_id.encode(),
+            title=None if change.title is None else change.title.encode(),
+            title_view=change.title_view,
+            title_vector=self._title_vector(change),
+            metadata=None if change.metadata is None else json_bytes(change.metadata),
+            dimensions=self._dimensions,
+        )
+        return self._writer.submit(partial(changes.patch, change=packed, precondition=precondition))
+
+    def delete(self, posting_id: str, precondition: Precondition = ANY) -> "Future[bool]":
+        """Remove a posting; True if it was there. Raises as `put`."""
+        return self._writer.submit(partial(changes.delete, posting_id=posting_id.encode(), precondition=precondition))
+
+    def get(self, posting_id: str) -> Posting:
+        """One posting; raises UnknownPosting, CorruptRow."""
+        return to_posting(self._row(posting_id), self._dimensions)
+
+    def picture(self, posting_id: str) -> bytes:
+        """The picture kept of a posting; raises UnknownPosting, PictureNotKept, CorruptRow."""
+        image_digest = self._row(posting_id).content.image_digest
+        if image_digest is None:
+            raise PictureNotKept("the posting has no picture")
+        return self._pictures.load(image_digest)
+
+    def scan(self, *, after: str | None, limit: int, where: Mapping[str, Scalar] | None = None) -> list[Posting]:
+        """
+        At most `limit` postings in order of id bytes, starting after the id `after`; fewer only at the end.
+
+        Args:
+            where: metadata that they must have, by equality; true is not 1, and 1 is 1.0.
+        """
+        tags = _tags(where)
+        last = b"" if after is None else after.encode()
+        found: list[Row] = []
+        while entries := self._reader.listing(last, limit - len(found), tags):
+            rows = self._quarantine.sound(self._reader.by_labels([label for _, label in entries]))
+            found += sorted(rows, key=lambda row: row.content.posting_id)
+            last, _ = entries[-1]
+        return [to_posting(row, self._dimensions) for row in found]
+
+    def search(
+        self,
+        query: Mapping[str, UnitVector],
+        *,
+        k: int,
+        floors: Floors,
+        where: Mapping[str, Scalar] | None = None,
+        exclude: Collection[str] = (),
+    ) -> list[Hit]:
+        """
+        The postings nearest to a query, as brute force over all of them would find, ties included.
+
+        Args:
+            query: per view a unit vector (dim,); rounded to float16 as the stored ones are.
+            k: how many per set of shared views.
+            floors: for a set of shared views, the fused score from which a posting counts. Of each set's hits, the
+                list ends with the first below it, so that the caller sees one that just failed.
+            where: metadata that they must have, as in `scan`.
+            exclude: posting ids to leave out.
+
+        Returns:
+            Hits grouped by shared views, in each group by falling score, then by id bytes.
+
+        Raises:
+            ValueError: no view, one of another dimension, a vector that is not of length one, or `k` below 1.
+        """
+        if k < 1 or not query:
+            raise ValueError(f"expected k of at least 1 and at least one view, got {k} and {len(query)}")
+        return self._searcher.search(
+            Question(
+                query={view: half_vector(view, vector, self._dimensions) for view, vector in query.items()},
+                k=k,
+                floors=floors,
+                tags=_tags(where),
+                exclude=frozenset(posting_id.encode() for posting_id in exclude),
+            )
+        )
+
+    def count(self) -> int:
+        """How many postings are served."""
+        return sum(self.counts().values())
+
+    def counts(self) -> Mapping[str, int]:
+        """How many postings are served, by their view set: `{"image+title": 10}`."""
+        return self._flat.counts(without=self._quarantine.labels())
+
+    def quarantined(self) -> int:
+        """How many rows were found damaged and are not served."""
+        return len(self._quarantine.labels())
+
+    @property
+    def fault(self) -> StorageFull | StorageFailed | None:
+        """Why writes fail at present: None, a full disk (until a write succeeds) or a failed one (for good)."""
+        return self._writer.fault
+
+    def close(self) -> None:
+        """Finish accepted writes, leave everything in the database file, give the directory back. Idempotent."""
+        with self._closing:
+            if self._closed:
+                return
+            self._closed = True
+            with self._resources:
+                self._writer.close()
+                if not isinstance(self._writer.fault, StorageFailed):
+                    self._committer.close()
+
+    def _row(self, posting_id: str) -> Row:
+        id_bytes = posting_id.encode()
+        columns = self._reader.by_id(id_bytes)
+        if columns is None:
+            raise UnknownPosting("no posting has this id")
+        return self._quarantine.admit(columns, id_bytes)
+
+    def _title_vector(self, change: Patch) -> bytes:
+        if (change.title is None) != (change.title_vector is None):
+            raise ValueError("expected a title together with its vector, got one of the two")
+        if change.title_vector is None:
+            return b""
+        return half_vector(change.title_view, change.title_vector, self._dimensions).astype("<f2").tobytes()
+
+
+HIGH_WATER = "high-water"
+
+
+def _checked_weights(weights: Mapping[str, float], dimensions: Mapping[str, int]) -> dict[str, float]:
+    for view in dimensions:
+        weight = weights.get(view, 0.0)
+        if not (math.isfinite(weight) and weight > 0):
+            raise ValueError(f"{view}: expected a positive weight, got {weight}")
+    return dict(weights)
+
+
+def _make_directory(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise DirectoryUnusable(f"cannot make the directory {path}: {exc.strerror}") from exc
+
+
+def _start_high_water(path: Path, high_water: HighWater, store: Store) -> None:
+    """From here on the mark is there, on the disk, and so are the names of the files."""
+    with file_faults("high-water"):
+        high_water.write(store.ledger().sequence)
+        high_water.sync()
+        for directory in (path, path.parent):
+            descriptor = os.open(directory, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+
+def _tags(where: Mapping[str, Scalar] | None) -> frozenset[str]:
+    return frozenset(tag(key, value) for key, value in (where or {}).items())

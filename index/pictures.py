@@ -1,0 +1,115 @@
+"""The pictures that postings keep, in a database of their own: losing it loses no match."""
+
+import logging
+import threading
+from collections.abc import Iterable, Mapping
+from hashlib import blake2b
+from pathlib import Path
+
+import apsw
+
+from index.errors import CorruptRow, DatabaseDamaged, PictureNotKept
+from index.faults import sqlite_faults
+from index.sqlite import open_database
+
+DATABASE = "pictures.sqlite"
+APPLICATION_ID = 0x4B4D4249  # "KMBI"
+SCHEMA_VERSION = 1
+SCHEMA = """
+CREATE TABLE picture (
+    image_digest BLOB NOT NULL,
+    checksum BLOB NOT NULL,
+    picture BLOB NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX picture_by_image ON picture (image_digest);
+"""
+logger = logging.getLogger(__name__)
+
+
+class Pictures:
+    """Pictures by the digest of their upload: postings that share a picture share one. Thread-safe."""
+
+    def __init__(self, directory: Path) -> None:
+        """Open or create the database; a damaged one is set aside, since a match needs none of it."""
+        path = directory / DATABASE
+        self._lock = threading.Lock()
+        try:
+            self._connection = _open(path)
+        except DatabaseDamaged:
+            _set_aside(path)
+            self._connection = _open(path)
+
+    def keep(self, pictures: Mapping[bytes, bytes]) -> None:
+        """Store these pictures durably, where they are not stored already."""
+        with self._lock, sqlite_faults(self._connection, DATABASE), self._connection:
+            for image_digest, picture in pictures.items():
+                if self._intact(image_digest):
+                    continue
+                self._connection.execute(
+                    "INSERT OR REPLACE INTO picture VALUES (?, ?, ?)",
+                    (image_digest, _checksum(image_digest, picture), picture),
+                )
+
+    def load(self, image_digest: bytes) -> bytes:
+        """
+        One stored picture.
+
+        Raises:
+            PictureNotKept: none is stored under this digest.
+            CorruptRow: its checksum differs.
+        """
+        with self._lock, sqlite_faults(self._connection, DATABASE):
+            row = self._row(image_digest)
+        if row is None:
+            raise PictureNotKept("no picture of this posting was kept")
+        stored, picture = row
+        if _checksum(image_digest, picture) != stored:
+            raise CorruptRow("the stored picture is damaged; put the posting with its picture again")
+        return picture
+
+    def remove(self, image_digests: Iterable[bytes]) -> None:
+        """Remove pictures that no posting has any more."""
+        with self._lock, sqlite_faults(self._connection, DATABASE), self._connection:
+            self._connection.executemany(
+                "DELETE FROM picture WHERE image_digest = ?", [(digest,) for digest in image_digests]
+            )
+
+    def digests(self) -> set[bytes]:
+        """The digests under which a picture is stored."""
+        with self._lock, sqlite_faults(self._connection, DATABASE):
+            return {digest for (digest,) in self._connection.execute("SELECT image_digest FROM picture")}
+
+    def checkpoint(self) -> None:
+        """Bring the log into the database and cut it."""
+        with self._lock, sqlite_faults(self._connection, DATABASE):
+            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+
+    def close(self) -> None:
+        """Close the database."""
+        with self._lock:
+            self._connection.close()
+
+    def _row(self, image_digest: bytes) -> tuple[bytes, bytes] | None:
+        row: tuple[bytes, bytes] | None = self._connection.execute(
+            "SELECT checksum, picture FROM picture WHERE image_digest = ?", (image_digest,)
+        ).get
+        return row
+
+    def _intact(self, image_digest: bytes) -> bool:
+        row = self._row(image_digest)
+        return row is not None and _checksum(image_digest, row[1]) == row[0]
+
+
+def _open(path: Path) -> apsw.Connection:
+    return open_database(path, application_id=APPLICATION_ID, version=SCHEMA_VERSION, schema=SCHEMA)
+
+
+def _set_aside(path: Path) -> None:
+    for suffix in ("-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    path.replace(path.with_name(path.name + ".damaged"))
+    logger.error("the file of pictures is damaged and was set aside; postings match on without their pictures")
+
+
+def _checksum(image_digest: bytes, picture: bytes) -> bytes:
+    return blake2b(image_digest + picture, digest_size=16).digest()

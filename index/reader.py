@@ -1,0 +1,93 @@
+"""Reading the database from many threads: a pool of read-only connections."""
+
+import threading
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import apsw
+import numpy as np
+from numpy.typing import NDArray
+
+from index.errors import IndexClosed
+from index.faults import sqlite_faults
+from index.rows import SqliteValue
+from index.sqlite import open_reader
+from index.store import BY_ID, BY_LABELS, DATABASE
+
+Columns = tuple[SqliteValue, ...]
+
+
+class Reader:
+    """Point reads and listings. Thread-safe; each call sees one committed state, the newest."""
+
+    def __init__(self, directory: Path) -> None:
+        self._path = directory / DATABASE
+        self._lock = threading.Lock()
+        self._idle: list[apsw.Connection] = []
+        self._closed = False
+
+    def by_id(self, posting_id: bytes) -> Columns | None:
+        """The row of an id, not verified, or None."""
+        with self._lease() as connection:
+            columns: Columns | None = connection.execute(BY_ID, (posting_id,)).get
+            return columns
+
+    def by_labels(self, labels: Sequence[int]) -> list[Columns]:
+        """The rows of these labels, not verified, in any order; a label without a row is left out."""
+        wanted = apsw.carray(np.array(labels, dtype=np.int64))
+        with self._lease() as connection:
+            return connection.execute(BY_LABELS, (wanted,)).fetchall()
+
+    def listing(self, after: bytes, limit: int, tags: Collection[str]) -> list[tuple[bytes, int]]:
+        """At most `limit` ids and labels that carry all `tags`, in order of id bytes, from the first after `after`."""
+        where = " AND ".join(["posting_id > ?", *["label IN (SELECT label FROM tag WHERE tag = ?)"] * len(tags)])
+        query = (
+            f"SELECT posting_id, label FROM posting INDEXED BY posting_by_id WHERE {where} ORDER BY posting_id LIMIT ?"
+        )
+        with self._lease() as connection:
+            return connection.execute(query, (after, *tags, limit)).fetchall()
+
+    def labels_of(self, posting_ids: Collection[bytes]) -> list[int]:
+        """The labels of the ids that are there."""
+        query = "SELECT label FROM posting WHERE posting_id = ?"
+        with self._lease() as connection:
+            found = (connection.execute(query, (posting_id,)).get for posting_id in posting_ids)
+            return [label for label in found if label is not None]
+
+    def labels_with(self, tags: Collection[str]) -> NDArray[np.int64]:
+        """The labels that carry all of these tags; at least one tag."""
+        query = " INTERSECT ".join(["SELECT label FROM tag WHERE tag = ?"] * len(tags))
+        with self._lease() as connection:
+            rows = connection.execute(query, tuple(tags)).fetchall()
+        return np.array([label for (label,) in rows], dtype=np.int64)
+
+    def close(self) -> None:
+        """Close the idle connections; one in use closes when its call ends."""
+        with self._lock:
+            self._closed = True
+            for connection in self._idle:
+                connection.close()
+            self._idle.clear()
+
+    @contextmanager
+    def _lease(self) -> Iterator[apsw.Connection]:
+        connection = self._take()
+        try:
+            with sqlite_faults(connection, DATABASE):
+                yield connection
+        finally:
+            self._give_back(connection)
+
+    def _take(self) -> apsw.Connection:
+        with self._lock:
+            if self._closed:
+                raise IndexClosed("the index is closed")
+            return self._idle.pop() if self._idle else open_reader(self._path)
+
+    def _give_back(self, connection: apsw.Connection) -> None:
+        with self._lock:
+            if self._closed:
+                connection.close()
+            else:
+                self._idle.append(connection)

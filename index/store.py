@@ -1,0 +1,185 @@
+"""The truth: postings, their tags and the ledger in one SQLite database, written through one connection."""
+
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+from index.errors import EncoderMismatch
+from index.faults import sqlite_faults
+from index.rows import Row, SqliteValue, from_columns, to_columns
+from index.sqlite import open_database
+
+DATABASE = "postings.sqlite"
+APPLICATION_ID = 0x4B4D4250  # "KMBP"
+SCHEMA_VERSION = 1
+COLUMNS = "label, posting_id, sequence, created_us, updated_us, title, metadata, image_digest, views, vectors, checksum"
+BY_ID = f"SELECT {COLUMNS} FROM posting WHERE posting_id = ?"
+BY_LABELS = f"SELECT {COLUMNS} FROM posting WHERE label IN carray(?)"
+SCHEMA = """
+CREATE TABLE posting (
+    label INTEGER PRIMARY KEY,
+    posting_id BLOB NOT NULL,
+    sequence INTEGER NOT NULL,
+    created_us INTEGER NOT NULL,
+    updated_us INTEGER NOT NULL,
+    title BLOB,
+    metadata BLOB NOT NULL,
+    image_digest BLOB,
+    views BLOB NOT NULL,
+    vectors BLOB NOT NULL,
+    checksum BLOB NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX posting_by_id ON posting (posting_id);
+CREATE INDEX posting_by_image ON posting (image_digest) WHERE image_digest IS NOT NULL;
+CREATE TABLE tag (tag TEXT, label INTEGER, PRIMARY KEY (tag, label)) STRICT, WITHOUT ROWID;
+CREATE TABLE ledger (
+    encoder_id TEXT NOT NULL,
+    dimensions TEXT NOT NULL,
+    sequence INTEGER NOT NULL,
+    postings INTEGER NOT NULL,
+    sequence_sum INTEGER NOT NULL
+) STRICT;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """
+    What the table must hold: the last sequence number given, how many rows, and the sum of their sequence numbers.
+
+    No row can be lost, brought back or replaced by an older self without moving one of the three.
+    """
+
+    sequence: int
+    postings: int
+    sequence_sum: int
+
+
+class Store:
+    """The writing connection. Not thread-safe: the writer thread alone uses it once the index is open."""
+
+    def __init__(self, directory: Path, *, encoder_id: str, dimensions: Mapping[str, int]) -> None:
+        """
+        Open or create the database and hold it to its encoders.
+
+        Raises:
+            EncoderMismatch: it was made with other encoders or dimensions.
+            CannotOpen: as `open_database`.
+        """
+        self.connection = open_database(
+            directory / DATABASE, application_id=APPLICATION_ID, version=SCHEMA_VERSION, schema=SCHEMA
+        )
+        try:
+            self._bind(encoder_id, json.dumps(dict(sorted(dimensions.items()))))
+        except BaseException:
+            self.connection.close()
+            raise
+
+    def faults(self) -> AbstractContextManager[None]:
+        """Translate SQLite's errors; see `sqlite_faults`."""
+        return sqlite_faults(self.connection, DATABASE)
+
+    def ledger(self) -> Ledger:
+        """The ledger as committed."""
+        ledger: tuple[int, int, int] = self.connection.execute(
+            "SELECT sequence, postings, sequence_sum FROM ledger"
+        ).get
+        return Ledger(*ledger)
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether the group's transaction still stands."""
+        return not self.connection.get_autocommit()
+
+    def begin(self) -> None:
+        """Start a group."""
+        self.connection.execute("BEGIN IMMEDIATE")
+
+    def commit(self) -> None:
+        """Make the group durable."""
+        self.connection.execute("COMMIT")
+
+    def abandon(self) -> None:
+        """Roll back what was not committed, if anything."""
+        if self.in_transaction:
+            self.connection.execute("ROLLBACK")
+
+    def recount(self) -> tuple[int, int]:
+        """What the table holds in fact: rows, and the sum of their sequence numbers."""
+        # The mask keeps a damaged number from overflowing the sum; no true one comes near 2^40.
+        query = "SELECT count(*), coalesce(sum(sequence & 0xFFFFFFFFFF), 0) FROM posting"
+        counted: tuple[int, int] = self.connection.execute(query).get
+        return counted
+
+    def row(self, posting_id: bytes) -> Row | None:
+        """The row of this id, verified; raises CorruptRow."""
+        columns = self.connection.execute(BY_ID, (posting_id,)).get
+        return None if columns is None else from_columns(columns, posting_id)
+
+    def label(self, posting_id: bytes) -> int | None:
+        """The label of this id, without a look at the rest of its row."""
+        label: int | None = self.connection.execute("SELECT label FROM posting WHERE posting_id = ?", (posting_id,)).get
+        return label
+
+    def insert(self, row: Row, tags: Collection[str]) -> None:
+        """Store a row whose label is free."""
+        marks = ", ".join("?" * len(to_columns(row)))
+        self.connection.execute(f"INSERT INTO posting ({COLUMNS}) VALUES ({marks})", to_columns(row))
+        self.connection.executemany("INSERT INTO tag VALUES (?, ?)", [(tag, row.label) for tag in tags])
+
+    def remove(self, label: int, tags: Collection[str] | None) -> None:
+        """Remove a row and its tags; None where a damaged row can no longer tell them."""
+        self.connection.execute("DELETE FROM posting WHERE label = ?", (label,))
+        if tags is None:
+            self.connection.execute("DELETE FROM tag WHERE label = ?", (label,))
+        else:
+            self.connection.executemany("DELETE FROM tag WHERE tag = ? AND label = ?", [(tag, label) for tag in tags])
+
+    def replace_tags(self, entries: Iterable[tuple[str, int]]) -> None:
+        """Write all tags anew, in one transaction."""
+        with self.connection:
+            self.connection.execute("DELETE FROM tag")
+            self.connection.executemany("INSERT INTO tag VALUES (?, ?)", entries)
+
+    def write_ledger(self, ledger: Ledger) -> None:
+        """Record what the table holds; the last statement of a group."""
+        self.connection.execute(
+            "UPDATE ledger SET sequence = ?, postings = ?, sequence_sum = ?",
+            (ledger.sequence, ledger.postings, ledger.sequence_sum),
+        )
+
+    def image_in_use(self, image_digest: bytes) -> bool:
+        """Whether a posting still has this picture."""
+        found = self.connection.execute("SELECT 1 FROM posting WHERE image_digest = ? LIMIT 1", (image_digest,)).get
+        return found is not None
+
+    def raw_rows(self) -> Iterator[tuple[SqliteValue, ...]]:
+        """All rows in order of label, as `COLUMNS`, not yet verified."""
+        return iter(self.connection.execute(f"SELECT {COLUMNS} FROM posting ORDER BY label"))
+
+    def id_entries(self) -> Iterator[tuple[bytes, int]]:
+        """All (id, label) as the index of ids has them, without a look at the rows."""
+        return iter(self.connection.execute("SELECT posting_id, label FROM posting INDEXED BY posting_by_id"))
+
+    def tag_entries(self) -> Iterator[tuple[str, int]]:
+        """All (tag, label) as stored."""
+        return iter(self.connection.execute("SELECT tag, label FROM tag"))
+
+    def newest(self) -> int:
+        """The highest sequence number or label in the table, 0 where it is empty."""
+        newest: int = self.connection.execute("SELECT coalesce(max(max(sequence), max(label)), 0) FROM posting").get
+        return newest
+
+    def _bind(self, encoder_id: str, dimensions: str) -> None:
+        with self.faults():
+            bound = self.connection.execute("SELECT encoder_id, dimensions FROM ledger").fetchall()
+            if not bound:
+                self.connection.execute("INSERT INTO ledger VALUES (?, ?, 0, 0, 0)", (encoder_id, dimensions))
+                return
+        if bound != [(encoder_id, dimensions)]:
+            raise EncoderMismatch(
+                f"the index holds vectors of encoders {bound[0][0]} {bound[0][1]}, the bundle has {encoder_id} "
+                f"{dimensions}; use a bundle with the index's encoders, or another data directory"
+            )
