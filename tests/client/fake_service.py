@@ -1,10 +1,11 @@
 """A hand-written service on a real socket: a dict behind the interface, and a script of what goes wrong."""
 
 import json
+import socket
 from base64 import b64decode
 from collections import deque
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email import message_from_bytes
 from hashlib import sha256
@@ -48,6 +49,7 @@ class FakeService:
     seen: list[Seen] = field(default_factory=list)
     script: deque[Scripted] = field(default_factory=deque)
     line_problems: dict[str, deque[int]] = field(default_factory=dict)
+    answers_to_lose: int = 0
     together: Barrier | None = None
     at_once: int = 0
     most_at_once: int = 0
@@ -107,7 +109,13 @@ class FakeService:
 
 class _Handler(BaseHTTPRequestHandler):
     service: ClassVar[FakeService]
+    connections: ClassVar[list[socket.socket]]
     protocol_version = "HTTP/1.1"
+
+    def setup(self) -> None:
+        """Remember the connection, to close it at the end."""
+        super().setup()
+        self.connections.append(self.connection)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (named by http.server)
         """Keep quiet."""
@@ -126,6 +134,9 @@ class _Handler(BaseHTTPRequestHandler):
         with service.lock:
             service.at_once -= 1
             scripted = service.script.popleft() if service.script else self._answer(seen)
+            if seen.path == "/v1/bulk" and service.answers_to_lose > 0:
+                service.answers_to_lose -= 1
+                scripted = Scripted(0)
         if scripted.status == 0:
             self.close_connection = True
             return
@@ -200,9 +211,9 @@ def parts_of(seen: Seen) -> dict[str, bytes]:
 @contextmanager
 def serving(service: FakeService, port: int = 0) -> Iterator[str]:
     """Serve on a port of loopback and give the address."""
-    handler = type("Handler", (_Handler,), {"service": service})
+    connections: list[socket.socket] = []
+    handler = type("Handler", (_Handler,), {"service": service, "connections": connections})
     server = ThreadingHTTPServer(("127.0.0.1", port), handler)
-    server.daemon_threads = True
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
@@ -210,4 +221,7 @@ def serving(service: FakeService, port: int = 0) -> Iterator[str]:
     finally:
         server.shutdown()
         thread.join()
+        for connection in connections:  # as a process that dies would
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
         server.server_close()

@@ -61,7 +61,7 @@ def kembar(service: FakeService) -> Iterator[Kembar]:
         yield client
 
 
-def test_stored_is_read_back(kembar: Kembar) -> None:
+def test_stored_is_read_back(kembar: Kembar, service: FakeService) -> None:
     """What was put is got, as a typed posting, whatever its id is written with."""
     written = kembar.put("a b/ü%2F?#..", image=b"\xff\xd8\r\n--\r\n", title="Kaos “polos” 🍜", metadata={"shop": 7})
     posting = kembar.get("a b/ü%2F?#..")
@@ -69,6 +69,7 @@ def test_stored_is_read_back(kembar: Kembar) -> None:
     assert (written.created, written.changed, written.views) == (True, True, ("image", "title"))
     assert (posting.posting_id, posting.title, posting.metadata) == ("a b/ü%2F?#..", "Kaos “polos” 🍜", {"shop": 7})
     assert posting.revision == written.revision
+    assert service.seen[0].path.count("/") == len(("", "v1", "postings"))
     assert posting.created_at.isoformat() == "2026-01-02T12:00:00+00:00"
 
 

@@ -1,0 +1,108 @@
+"""Runs an application on uvicorn: says where it listens, ends cleanly, and lets a failed start be told in one line."""
+
+import asyncio
+import errno
+import signal
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import uvicorn
+import uvloop
+from starlette.applications import Starlette
+
+from service.commands.exits import CannotGoOn, PortInUse
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """
+    Bind the address before anything is loaded; connections are accepted only once the application is up.
+
+    Raises:
+        PortInUse, CannotGoOn: with what to do about it.
+    """
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as exc:
+        listener.close()
+        raise cannot_listen(host, port, exc) from exc
+    return listener
+
+
+def cannot_listen(host: str, port: int, exc: OSError) -> CannotGoOn:
+    """The one line for an address that cannot be listened on."""
+    if exc.errno == errno.EADDRINUSE:
+        return PortInUse(f"port {port} of {host} is in use: stop what runs there, or choose another with --port")
+    return CannotGoOn(f"cannot listen on {host}, port {port}: {exc.strerror}; choose others with --host and --port")
+
+
+def run(app: Starlette, listener: socket.socket, stop_seconds: int, started: Callable[[str], None]) -> None:
+    """
+    Serve until SIGINT or SIGTERM; accepted requests may finish for `stop_seconds`, a second signal ends at once.
+
+    What the application raises while it opens is raised here, as it is.
+    """
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(app, listener, stop_seconds, started))
+
+
+async def _serve(app: Starlette, listener: socket.socket, stop_seconds: int, started: Callable[[str], None]) -> None:
+    # The lifespan runs here, not in uvicorn, which would log a traceback and end the process itself.
+    async with app.router.lifespan_context(app) as state:
+        config = uvicorn.Config(
+            app,
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=stop_seconds,
+        )
+        await _Server(config, state or {}, started).serve(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, except that a stop on request is a success and not a death by signal."""
+
+    def __init__(self, config: uvicorn.Config, state: Mapping[str, Any], started: Callable[[str], None]) -> None:
+        super().__init__(config)
+        self._state = state
+        self._started = started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Hand the application's state to the requests, accept connections, and say so."""
+        self.lifespan.state.update(self._state)
+        for listener in sockets or ():
+            try:
+                await super().startup([listener])
+            except OSError as exc:  # two processes may bind one port, but only one may listen there
+                host, port = listener.getsockname()[:2]
+                raise cannot_listen(host, port, exc) from exc
+            self._started(address_of(listener))
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop on SIGINT and SIGTERM without raising them again afterwards."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._stop)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
+
+    def _stop(self) -> None:
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+
+def address_of(listener: socket.socket) -> str:
+    """The URL under which a browser on this machine finds a listening socket."""
+    host, port = listener.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
