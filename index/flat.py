@@ -111,7 +111,8 @@ class FlatSet:
             within: only these labels; None for all.
             without: none of these labels.
         """
-        count = len(self)
+        # Held here: `reserve` may put larger ones in their place meanwhile, and FAISS sees only an address.
+        count, matrix, stored_labels = len(self), self._matrix, self._labels
         k = min(k, count)
         if not k:
             return Nearest(np.empty(0, dtype=np.float32), np.empty(0, dtype=np.int64))
@@ -120,12 +121,12 @@ class FlatSet:
         bits = self._selected(count, within, without)
         # One query is searched by one thread: FAISS splits the queries, not the rows.
         faiss.knn_inner_product(
-            faiss.swig_ptr(query), faiss.swig_ptr(self._matrix), self.dimension, 1, count, k,
+            faiss.swig_ptr(query), faiss.swig_ptr(matrix), self.dimension, 1, count, k,
             faiss.swig_ptr(scores), faiss.swig_ptr(positions),
-            None if bits is None else faiss.IDSelectorBitmap(count, faiss.swig_ptr(bits)),
+            None if bits is None else faiss.IDSelectorBitmap(len(bits), faiss.swig_ptr(bits)),
         )  # fmt: skip
         found = positions >= 0
-        return Nearest(scores[found], self._labels[positions[found]])
+        return Nearest(scores[found], stored_labels[positions[found]])
 
     def _selected(
         self, count: int, within: NDArray[np.int64] | None, without: NDArray[np.int64]

@@ -20,7 +20,7 @@ from index.pictures import Pictures
 from index.postings import ANY, Draft, Hit, Patch, Posting, Precondition, Scalar, UnitVector, Written
 from index.quarantine import Quarantine
 from index.reader import Reader
-from index.refill import accept_what_is_there, check_books, refill
+from index.refill import accept_what_is_there, check_books, check_high_water, refill, repair_derived
 from index.rows import Content, Row, half_vector, json_bytes, pack_vectors, tag, to_posting
 from index.search import Floors, Question, Searcher
 from index.store import Store
@@ -94,15 +94,17 @@ class Index:
             opened.callback(store.connection.close)
             flat, quarantine = FlatIndex(dimensions, weights), Quarantine()
             with store.faults():
-                image_digests = refill(store, flat, quarantine)
                 if accept_loss:
                     accept_what_is_there(store, high_water.read())
-                check_books(store, high_water.read(), damaged=len(quarantine.labels()))
+                check_high_water(store, high_water.read())
+                filled = refill(store, flat, quarantine)
+                check_books(store, damaged=len(quarantine.labels()))
+                repair_derived(store, filled, quarantine)
             _start_high_water(path, high_water, store)
             pictures = Pictures(path)
             opened.callback(pictures.close)
             if not quarantine.labels():  # a damaged row may have a picture and cannot say so
-                pictures.remove(pictures.digests() - image_digests)
+                pictures.remove_all_but(filled.image_digests)
             reader = Reader(path)
             opened.callback(reader.close)
             return cls(

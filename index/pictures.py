@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from hashlib import blake2b
 from pathlib import Path
 
@@ -30,25 +30,23 @@ class Pictures:
     """Pictures by the digest of their upload: postings that share a picture share one. Thread-safe."""
 
     def __init__(self, directory: Path) -> None:
-        """Open or create the database; a damaged one is set aside, since a match needs none of it."""
-        path = directory / DATABASE
+        """Open or create the database; a damaged one is set aside, since no match needs it."""
+        self._path = directory / DATABASE
         self._lock = threading.Lock()
         try:
-            self._connection = _open(path)
+            self._connection = self._open()
         except DatabaseDamaged:
-            _set_aside(path)
-            self._connection = _open(path)
+            self._connection = self._open_anew()
 
     def keep(self, pictures: Mapping[bytes, bytes]) -> None:
         """Store these pictures durably, where they are not stored already."""
-        with self._lock, sqlite_faults(self._connection, DATABASE), self._connection:
-            for image_digest, picture in pictures.items():
-                if self._intact(image_digest):
-                    continue
-                self._connection.execute(
-                    "INSERT OR REPLACE INTO picture VALUES (?, ?, ?)",
-                    (image_digest, _checksum(image_digest, picture), picture),
-                )
+        with self._lock:
+            try:
+                self._keep(pictures)
+            except DatabaseDamaged:
+                self._connection.close()
+                self._connection = self._open_anew()
+                self._keep(pictures)
 
     def load(self, image_digest: bytes) -> bytes:
         """
@@ -62,10 +60,9 @@ class Pictures:
             row = self._row(image_digest)
         if row is None:
             raise PictureNotKept("no picture of this posting was kept")
-        stored, picture = row
-        if _checksum(image_digest, picture) != stored:
+        if not _intact(image_digest, *row):
             raise CorruptRow("the stored picture is damaged; put the posting with its picture again")
-        return picture
+        return row[1]
 
     def remove(self, image_digests: Iterable[bytes]) -> None:
         """Remove pictures that no posting has any more."""
@@ -74,10 +71,14 @@ class Pictures:
                 "DELETE FROM picture WHERE image_digest = ?", [(digest,) for digest in image_digests]
             )
 
-    def digests(self) -> set[bytes]:
-        """The digests under which a picture is stored."""
-        with self._lock, sqlite_faults(self._connection, DATABASE):
-            return {digest for (digest,) in self._connection.execute("SELECT image_digest FROM picture")}
+    def remove_all_but(self, in_use: Set[bytes]) -> None:
+        """Remove what a crash left behind: pictures stored for a posting that was never committed, or that is gone."""
+        try:
+            with self._lock, sqlite_faults(self._connection, DATABASE):
+                stored = {digest for (digest,) in self._connection.execute("SELECT image_digest FROM picture")}
+            self.remove(stored - in_use)
+        except DatabaseDamaged:
+            logger.exception("the file of pictures is damaged in part; postings match on")
 
     def checkpoint(self) -> None:
         """Bring the log into the database and cut it."""
@@ -89,27 +90,38 @@ class Pictures:
         with self._lock:
             self._connection.close()
 
+    def _keep(self, pictures: Mapping[bytes, bytes]) -> None:
+        with sqlite_faults(self._connection, DATABASE), self._connection:
+            for image_digest, picture in pictures.items():
+                row = self._row(image_digest)
+                if row is not None and _intact(image_digest, *row):
+                    continue
+                self._connection.execute(
+                    "INSERT OR REPLACE INTO picture VALUES (?, ?, ?)",
+                    (image_digest, _checksum(image_digest, picture), picture),
+                )
+
     def _row(self, image_digest: bytes) -> tuple[bytes, bytes] | None:
         row: tuple[bytes, bytes] | None = self._connection.execute(
             "SELECT checksum, picture FROM picture WHERE image_digest = ?", (image_digest,)
         ).get
         return row
 
-    def _intact(self, image_digest: bytes) -> bool:
-        row = self._row(image_digest)
-        return row is not None and _checksum(image_digest, row[1]) == row[0]
+    def _open(self) -> apsw.Connection:
+        return open_database(self._path, application_id=APPLICATION_ID, version=SCHEMA_VERSION, schema=SCHEMA)
 
-
-def _open(path: Path) -> apsw.Connection:
-    return open_database(path, application_id=APPLICATION_ID, version=SCHEMA_VERSION, schema=SCHEMA)
-
-
-def _set_aside(path: Path) -> None:
-    for suffix in ("-wal", "-shm"):
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
-    path.replace(path.with_name(path.name + ".damaged"))
-    logger.error("the file of pictures is damaged and was set aside; postings match on without their pictures")
+    def _open_anew(self) -> apsw.Connection:
+        for suffix in ("-wal", "-shm"):
+            self._path.with_name(DATABASE + suffix).unlink(missing_ok=True)
+        self._path.replace(self._path.with_name(DATABASE + ".damaged"))
+        logger.error("the file of pictures is damaged and was set aside; postings match on without their pictures")
+        return self._open()
 
 
 def _checksum(image_digest: bytes, picture: bytes) -> bytes:
     return blake2b(image_digest + picture, digest_size=16).digest()
+
+
+def _intact(image_digest: bytes, checksum: bytes, picture: bytes) -> bool:
+    # A damaged column may have come back as another type.
+    return isinstance(picture, bytes) and _checksum(image_digest, picture) == checksum

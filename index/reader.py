@@ -42,11 +42,10 @@ class Reader:
     def listing(self, after: bytes, limit: int, tags: Collection[str]) -> list[tuple[bytes, int]]:
         """At most `limit` ids and labels that carry all `tags`, in order of id bytes, from the first after `after`."""
         where = " AND ".join(["posting_id > ?", *["label IN (SELECT label FROM tag WHERE tag = ?)"] * len(tags)])
-        query = (
-            f"SELECT posting_id, label FROM posting INDEXED BY posting_by_id WHERE {where} ORDER BY posting_id LIMIT ?"
-        )
+        source = "posting INDEXED BY posting_by_id"  # ids as the index has them: a damaged row cannot stop the walk
+        query = f"SELECT posting_id, label FROM {source} WHERE {where} ORDER BY posting_id LIMIT ?"
         with self._lease() as connection:
-            return connection.execute(query, (after, *tags, limit)).fetchall()
+            return list(connection.execute(query, (after, *tags, limit)))
 
     def labels_of(self, posting_ids: Collection[bytes]) -> list[int]:
         """The labels of the ids that are there."""

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from index.errors import RowsMissing
 from index.flat import FlatIndex, Placement
@@ -14,19 +15,45 @@ _BATCH = 4_096
 _CURE = "restore a backup, or start with --accept-loss to go on with what is there"
 
 
-def refill(store: Store, flat: FlatIndex, quarantine: Quarantine) -> set[bytes]:
+@dataclass(frozen=True, slots=True)
+class Filled:
     """
-    Fill FAISS from the rows, leaving damaged ones out, and rebuild the index of ids or the tags where they disagree.
+    What the rows say that was read to fill FAISS.
 
-    Returns:
-        The image digests in use.
+    `ids` and `tags` are sums of hashes of (id, label) and (tag, label): they tell whether two sets are equal whatever
+    their order, and without holding either.
     """
+
+    ids: int
+    tags: int
+    image_digests: frozenset[bytes]
+
+
+def check_high_water(store: Store, high_water: int | None) -> None:
+    """
+    Hold the database to the mark that was written after its last commit.
+
+    Args:
+        high_water: the last acknowledged sequence number, None where its file is new or damaged.
+
+    Raises:
+        RowsMissing: the database does not reach it.
+    """
+    sequence = store.ledger().sequence
+    if high_water is not None and sequence < high_water:
+        raise RowsMissing(
+            f"expected the database to reach write {high_water}, got {sequence}: its last writes are missing "
+            f"(was its -wal file lost, or an older copy put back?); {_CURE}"
+        )
+
+
+def refill(store: Store, flat: FlatIndex, quarantine: Quarantine) -> Filled:
+    """Fill FAISS from the rows, leaving damaged ones out."""
     ids = tags = 0
     image_digests: set[bytes] = set()
     batch: list[Placement] = []
     for row in _sound_rows(store, quarantine):
         content = row.content
-        # A sum of hashes tells whether two sets are equal, whatever their order and without holding either.
         ids += hash((content.posting_id, row.label))
         tags += sum(hash((tag, row.label)) for tag in _tags(row))
         if content.image_digest is not None:
@@ -36,40 +63,39 @@ def refill(store: Store, flat: FlatIndex, quarantine: Quarantine) -> set[bytes]:
             flat.apply(batch)
             batch.clear()
     flat.apply(batch)
+    return Filled(ids, tags, frozenset(image_digests))
+
+
+def repair_derived(store: Store, filled: Filled, quarantine: Quarantine) -> None:
+    """Rebuild the index of ids and the tags where they disagree with the rows."""
     damaged = quarantine.labels()
-    if ids != sum(hash(entry) for entry in store.id_entries() if entry[1] not in damaged):
+    if filled.ids != sum(hash(entry) for entry in store.id_entries() if entry[1] not in damaged):
         logger.error("the index of ids disagrees with the rows and is rebuilt")
         store.connection.execute("REINDEX")
-    if tags != sum(hash(entry) for entry in store.tag_entries() if entry[1] not in damaged):
+    if filled.tags != sum(hash(entry) for entry in store.tag_entries() if entry[1] not in damaged):
         logger.error("the tags disagree with the rows and are rebuilt")
         store.replace_tags((tag, row.label) for row in _sound_rows(store, quarantine) for tag in _tags(row))
-    return image_digests
 
 
-def check_books(store: Store, high_water: int | None, damaged: int) -> None:
+def check_books(store: Store, damaged: int) -> None:
     """
-    Hold the table to the ledger and to the high-water mark.
+    Hold the table to the ledger.
 
     Args:
-        high_water: the last acknowledged sequence number, None where its file was new or damaged.
         damaged: how many rows are quarantined; a damaged sequence number moves the sum, not the count.
 
     Raises:
         RowsMissing: acknowledged rows are gone, or older ones are back.
     """
     ledger = store.ledger()
-    if high_water is not None and ledger.sequence < high_water:
-        raise RowsMissing(
-            f"expected the database to reach write {high_water}, got {ledger.sequence}: its last writes are missing "
-            f"(was its -wal file lost, or an older copy put back?); {_CURE}"
-        )
     postings, sequence_sum = store.recount()
-    if postings != ledger.postings or (not damaged and not _agree(ledger, sequence_sum, store.newest())):
+    agree = sequence_sum == ledger.sequence_sum and store.newest() <= ledger.sequence
+    if postings != ledger.postings or not (agree or damaged):
         raise RowsMissing(
             f"expected {ledger.postings} postings as of write {ledger.sequence}, got {postings} or other ones: "
             f"rows were lost or brought back behind the index; {_CURE}"
         )
-    if sequence_sum != ledger.sequence_sum:
+    if not agree:
         store.write_ledger(Ledger(ledger.sequence, postings, sequence_sum))
 
 
@@ -87,7 +113,3 @@ def _sound_rows(store: Store, quarantine: Quarantine) -> Iterator[Row]:
 
 def _tags(row: Row) -> frozenset[str]:
     return tags_of(metadata_of(row.content))
-
-
-def _agree(ledger: Ledger, sequence_sum: int, newest: int) -> bool:
-    return sequence_sum == ledger.sequence_sum and newest <= ledger.sequence

@@ -32,8 +32,11 @@ def open_database(path: Path, *, application_id: int, version: int, schema: str)
 
 
 def open_reader(path: Path) -> apsw.Connection:
-    """Open one more connection, for reading only."""
-    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+    """Open one more connection, for reading only; raises StorageFailed."""
+    try:
+        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+    except apsw.Error as exc:
+        raise StorageFailed(f"{path.name}: SQLite cannot open it for reading: {exc}") from exc
     connection.set_busy_timeout(_BUSY_MS)
     connection.execute("PRAGMA cell_size_check = ON")
     return connection

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias, TypeVar
 
-from index.errors import IndexFault
+from index.errors import IndexFault, StorageFailed
 from index.flat import Placement
 from index.rows import Content, Row, metadata_of, tags_of
 from index.store import Ledger, Store
@@ -35,6 +35,8 @@ class Transaction:
         try:
             with self.store.faults(), self.store.connection:
                 result = operation(self)
+        except StorageFailed:
+            raise
         except IndexFault as fault:
             if not self.store.in_transaction:
                 raise  # SQLite gave up the whole group, not only this write
