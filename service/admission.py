@@ -1,0 +1,76 @@
+"""Who is let in: bounded by waiting work and by the memory of bodies in flight, refused while stopping."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from service.errors import Draining, Overloaded
+
+MAX_RESERVED_BYTES = 16 * 1024 * 1024  # no body in memory is longer: a form, a JSON body, a bulk line
+MAX_BULK_LINES = 32
+MAX_BULK_BYTES = 32 * 1024 * 1024
+
+
+class Admission:
+    """The door of the service. Used from the event loop alone."""
+
+    def __init__(self, upload_budget_bytes: int) -> None:
+        self._budget = self._free = upload_budget_bytes
+        self.draining = False
+        self.storage_failed = False
+
+    def fail(self) -> None:
+        """The disk failed under a write: nothing may be acknowledged any more, and the process has to end."""
+        self.storage_failed = True
+        self.drain()
+
+    def drain(self) -> None:
+        """Let nobody in any more; may be called from a signal handler."""
+        self.draining = True
+
+    @contextmanager
+    def let_in(self, body_bytes: int | None, require_room: Callable[[], None]) -> Iterator[None]:
+        """
+        Hold a place for a request whose body has not been read.
+
+        Args:
+            body_bytes: length of the body, None where it is not known.
+            require_room: raises Overloaded where too much work is waiting.
+
+        Raises:
+            Draining, Overloaded.
+        """
+        if self.draining:
+            raise Draining("the service is stopping; send the request again in a moment", retry_after_s=5)
+        require_room()
+        reserved = MAX_RESERVED_BYTES if body_bytes is None else min(body_bytes, MAX_RESERVED_BYTES)
+        if reserved > self._free:
+            raise Overloaded(f"expected at most {self._budget} bytes of bodies at once, got more; send it again later")
+        self._free -= reserved
+        try:
+            yield
+        finally:
+            self._free += reserved
+
+
+class BulkGate:
+    """What all bulk requests together may have in work: lines and bytes. Past it their reading pauses."""
+
+    def __init__(self) -> None:
+        self._lines, self._bytes = 0, 0
+        self._left = asyncio.Event()
+
+    async def enter(self, size: int) -> None:
+        """Wait for a place for a line of this many bytes; one of any size gets it when it is alone."""
+        while self._lines and not self._fits(size):
+            self._left.clear()
+            await self._left.wait()
+        self._lines, self._bytes = self._lines + 1, self._bytes + size
+
+    def leave(self, size: int) -> None:
+        """Give the place back."""
+        self._lines, self._bytes = self._lines - 1, self._bytes - size
+        self._left.set()
+
+    def _fits(self, size: int) -> bool:
+        return self._lines < MAX_BULK_LINES and self._bytes + size <= MAX_BULK_BYTES

@@ -1,0 +1,188 @@
+"""What the routes answer, as frozen dataclasses; they are also the answer schemas of the OpenAPI document."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from http import HTTPStatus
+
+from pydantic import JsonValue, TypeAdapter
+from starlette.responses import Response
+
+from service.bundle.manifest import Calibration, GoalThreshold
+from service.bundle.views import Goal
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """One posting that shows the same product; `views` is what both sides share, the other view's score is null."""
+
+    posting_id: str | None
+    probability: float
+    score: float
+    threshold: float
+    views: tuple[str, ...]
+    goal_supported: bool
+    variant_conflict: tuple[str, ...]
+    image_score: float | None
+    title_score: float | None
+    title: str | None
+    metadata: Mapping[str, JsonValue]
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The nearest posting that stayed below its threshold."""
+
+    posting_id: str
+    score: float
+    threshold: float
+    views: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MatchAnswer:
+    """Matches, best first; an empty list is an answer, and `best_rejected` tells "nothing there" from "cut off"."""
+
+    matches: tuple[Match, ...]
+    goal: Goal
+    best_rejected: Rejected | None
+    limit_reached: bool
+    model: str
+    took_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class PostingAnswer:
+    """A stored posting. `image_sha256` is of the picture's bytes as they were sent."""
+
+    posting_id: str
+    title: str | None
+    metadata: Mapping[str, JsonValue]
+    views: tuple[str, ...]
+    revision: int
+    image_sha256: str | None
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of the listing; `next_cursor` is null on the last."""
+
+    postings: tuple[PostingAnswer, ...]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenAnswer:
+    """What a write did; an unchanged posting keeps its revision. `matches` only where it was asked for."""
+
+    posting_id: str
+    revision: int
+    created: bool
+    changed: bool
+    views: tuple[str, ...]
+    matches: MatchAnswer | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether two postings count as one product, at one goal; `threshold` is null where they share no view."""
+
+    same_product: bool
+    threshold: float | None
+    goal_supported: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CompareAnswer:
+    """`match` is b seen from a at the goal `balanced`, null where they share no view."""
+
+    match: Match | None
+    verdicts: Mapping[Goal, Verdict]
+    model: str
+    took_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingsAnswer:
+    """One unit vector per view that was sent."""
+
+    vectors: Mapping[str, tuple[float, ...]]
+    model: str
+    took_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class ModelAnswer:
+    """What the service decides with; thresholds and calibration are keyed by set of shared views."""
+
+    encoder_id: str
+    fingerprint: str
+    views: tuple[str, ...]
+    dimensions: Mapping[str, int]
+    weights: Mapping[str, float]
+    thresholds: Mapping[str, Mapping[Goal, GoalThreshold]]
+    calibration: Mapping[str, Calibration]
+    gallery_size: int
+    metrics: Mapping[str, Mapping[str, float]]
+    provenance: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class LimitsAnswer:
+    """What a call may hold; `rate` is null: no client is limited by a rate."""
+
+    image_bytes: int
+    image_types: tuple[str, ...]
+    image_side_pixels: tuple[int, int]
+    image_pixels: Mapping[str, int]
+    title_code_points: int
+    title_bytes: int
+    metadata_bytes: int
+    posting_id_bytes: int
+    matches: int
+    excluded_ids: int
+    listed_postings: int
+    bulk_lines: int
+    bulk_bytes: int
+    bulk_line_bytes: int
+    rate: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One finding about the process; `detail` is for people."""
+
+    ok: bool
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Whether the service takes work; `status` is "ready", "degraded" (reads go on), "not ready" or "draining"."""
+
+    ready: bool
+    status: str
+    checks: Mapping[str, Check]
+
+
+_ADAPTERS: Mapping[type, TypeAdapter[object]] = {
+    kind: TypeAdapter(kind)
+    for kind in (
+        MatchAnswer,
+        PostingAnswer,
+        Page,
+        WrittenAnswer,
+        CompareAnswer,
+        EmbeddingsAnswer,
+        ModelAnswer,
+        LimitsAnswer,
+        Readiness,
+    )
+}
+
+
+def json_answer(answer: object, status: int = HTTPStatus.OK, headers: Mapping[str, str] | None = None) -> Response:
+    """An answer as JSON."""
+    return Response(_ADAPTERS[type(answer)].dump_json(answer), status, headers, "application/json")

@@ -1,0 +1,117 @@
+"""Builds the application: the only place that knows how its parts fit together."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import ExitStack, asynccontextmanager
+from typing import NoReturn
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from index.index import Index
+from service import openapi
+from service.admission import Admission, BulkGate
+from service.bundle.bundle import Bundle, load_bundle
+from service.catalogue import Catalogue
+from service.cpu_budget import granted_threads
+from service.encoding import PostingEncoder
+from service.exchange import Exchanges
+from service.matcher import Matcher
+from service.metrics import Metrics
+from service.off_loop import OffLoop
+from service.routes import bulk, compare, health, matches, model, postings
+from service.services import Services
+from service.settings import Settings
+from service.stages import Stages
+
+DESCRIPTION = "Which postings in my catalogue show the same product as this one?"
+Loader = Callable[[Settings, int], Bundle]
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The application; it opens bundle and index in its lifespan, and what they raise is raised there."""
+    return build_app(settings, _load)
+
+
+def build_app(settings: Settings, load: Loader) -> FastAPI:
+    """As `create_app`, with another way to come by a bundle."""
+    admission, metrics = Admission(settings.upload_budget_mib * 1024 * 1024), Metrics()
+    stages = Stages(metrics.stage)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[Mapping[str, Services]]:
+        with ExitStack() as opened:
+            services = await asyncio.to_thread(_open, settings, load, admission, metrics, stages, opened)
+            try:
+                yield {"services": services}
+            finally:
+                admission.drain()
+                await asyncio.to_thread(opened.close)
+
+    app = FastAPI(
+        title="Kembar",
+        version="1",
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        docs_url="/docs" if settings.docs else None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.admission = admission
+    app.add_middleware(Exchanges, admission=admission, metrics=metrics, stages=stages)
+    app.add_exception_handler(HTTPException, _pass_on)
+    for part in (matches, postings, bulk, compare, model, health):
+        app.include_router(part.router)
+    app.openapi = lambda: openapi.document(app)  # type: ignore[method-assign]  # FastAPI's own way to change it
+    return app
+
+
+def _load(settings: Settings, threads: int) -> Bundle:
+    return load_bundle(settings.bundle, threads=threads)
+
+
+def _open(
+    settings: Settings, load: Loader, admission: Admission, metrics: Metrics, stages: Stages, opened: ExitStack
+) -> Services:
+    threads = settings.threads or granted_threads()
+    bundle = load(settings, threads)
+    index = Index.open(
+        settings.data_dir,
+        encoder_id=bundle.manifest.encoder_id,
+        dimensions=bundle.dimensions,
+        weights=bundle.decision.weights,
+        accept_loss=settings.accept_loss,
+    )
+    opened.callback(index.close)
+    off_loop = OffLoop(threads + 2)
+    opened.callback(off_loop.close)
+    encoder = PostingEncoder(
+        bundle,
+        threads=threads,
+        stored_side=settings.stored_picture_side,
+        max_queued_ms=settings.max_queued_ms,
+        stages=stages,
+        observe_batch=metrics.batch,
+    )
+    opened.callback(encoder.close)
+    metrics.watch("kembar_index_postings", "Postings served.", "view_set", index.counts)
+    metrics.watch("kembar_queue_length", "Jobs waiting.", "lane", lambda: {x.name: x.waiting for x in encoder.lanes()})
+    return Services(
+        bundle=bundle,
+        index=index,
+        encoder=encoder,
+        catalogue=Catalogue(index, encoder, off_loop, admission.fail),
+        matcher=Matcher(index, bundle.decision, bundle.fingerprint, off_loop, stages),
+        off_loop=off_loop,
+        admission=admission,
+        bulk_gate=BulkGate(),
+        metrics=metrics,
+        data_dir=settings.data_dir,
+        max_queued_ms=settings.max_queued_ms,
+    )
+
+
+def _pass_on(request: Request, exc: Exception) -> NoReturn:
+    # What the router itself refuses is answered where everything else is.
+    raise exc

@@ -1,0 +1,158 @@
+"""Request bodies: counted as they arrive, and JSON read without the leniencies of the standard parser."""
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator
+from typing import NoReturn
+
+from starlette.datastructures import Headers
+from starlette.requests import Request
+
+from service.errors import (
+    BodyTooLarge,
+    BodyTooSlow,
+    MalformedHeader,
+    MalformedJson,
+    UnsupportedEncoding,
+    UnsupportedMediaType,
+)
+
+MAX_JSON_BYTES = 15_000_000  # a picture of 10 MiB as base64, a title, metadata
+BODY_SECONDS = 30.0
+MAX_DEPTH = 32
+_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"|([\[{])|([\]}])', re.DOTALL)
+
+
+def media_type(request: Request) -> str:
+    """The Content-Type without its parameters, in lower case."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def require_media_type(request: Request, *accepted: str) -> None:
+    """Raises UnsupportedMediaType, UnsupportedEncoding."""
+    if media_type(request) not in accepted:
+        raise UnsupportedMediaType(f"expected the Content-Type {' or '.join(accepted)}, got another or none")
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise UnsupportedEncoding("expected a body as it is, got a compressed one; send it without Content-Encoding")
+
+
+def content_length(headers: Headers) -> int | None:
+    """What the caller says will arrive; None where he does not. Raises MalformedHeader."""
+    value = headers.get("content-length")
+    if value is not None and not (value.isascii() and value.isdecimal()):
+        raise MalformedHeader("expected digits as Content-Length, got something else")
+    return None if value is None else int(value)
+
+
+def refuse_announced(request: Request, max_bytes: int) -> None:
+    """Raises BodyTooLarge, before the first byte is read, where the Content-Length is beyond the limit."""
+    if (content_length(request.headers) or 0) > max_bytes:
+        raise too_large(max_bytes)
+
+
+def too_large(max_bytes: int) -> BodyTooLarge:
+    """The refusal of a body beyond a limit."""
+    return BodyTooLarge(f"expected a body of at most {max_bytes} bytes, got more; send less")
+
+
+async def chunks(request: Request, max_bytes: int, seconds: float = BODY_SECONDS) -> AsyncIterator[bytes]:
+    """
+    The body as it arrives.
+
+    Args:
+        max_bytes: what may arrive in all.
+        seconds: in how long it must have arrived.
+
+    Raises:
+        BodyTooLarge, BodyTooSlow.
+    """
+    received = 0
+    stream = aiter(request.stream())
+    deadline = asyncio.get_running_loop().time() + seconds
+    while (chunk := await next_chunk(stream, deadline)) is not None:
+        received += len(chunk)
+        if received > max_bytes:
+            raise too_large(max_bytes)
+        yield chunk
+
+
+async def next_chunk(stream: AsyncIterator[bytes], deadline: float) -> bytes | None:
+    """The next piece of a body, None at its end. Raises BodyTooSlow at `deadline` (loop time)."""
+    try:
+        async with asyncio.timeout_at(deadline):
+            return await anext(stream, None)
+    except TimeoutError as exc:
+        raise BodyTooSlow(f"expected the body within {BODY_SECONDS:g} s; send it faster") from exc
+
+
+async def read_json(request: Request) -> object:
+    """
+    Read and parse a JSON body.
+
+    Raises:
+        UnsupportedMediaType, UnsupportedEncoding, BodyTooLarge, BodyTooSlow, MalformedJson.
+    """
+    require_media_type(request, "application/json")
+    refuse_announced(request, MAX_JSON_BYTES)
+    body = bytearray()
+    async for chunk in chunks(request, MAX_JSON_BYTES):
+        body += chunk
+    return parse_json(body)
+
+
+def parse_json(raw: bytes | bytearray) -> object:
+    """
+    Parse JSON strictly: UTF-8 without BOM, no duplicate key, no NaN or infinity, whole numbers of 64 bits at most.
+
+    Raises:
+        MalformedJson.
+    """
+    try:
+        text = raw.decode()
+        _check_depth(text)
+        return json.loads(
+            text,
+            object_pairs_hook=_object,
+            parse_int=_whole_number,
+            parse_float=_finite_number,
+            parse_constant=_refuse_constant,
+        )
+    except UnicodeDecodeError as exc:
+        raise MalformedJson("expected JSON in UTF-8, got bytes that are not; encode it as UTF-8") from exc
+    except json.JSONDecodeError as exc:
+        raise MalformedJson(f"expected JSON, got a fault at character {exc.pos}: {exc.msg}") from exc
+
+
+def _check_depth(text: str) -> None:
+    if text.count("{") + text.count("[") <= MAX_DEPTH:
+        return
+    depth = 0
+    for bracket in _BRACKETS.finditer(text):
+        depth += (bracket[1] is not None) - (bracket[2] is not None)
+        if depth > MAX_DEPTH:
+            raise MalformedJson(f"expected at most {MAX_DEPTH} levels, got more; flatten the document")
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise MalformedJson("expected each key once in an object, got one twice; remove it")
+    return members
+
+
+def _whole_number(digits: str) -> int:
+    if len(digits) > 20 or not -(2**63) <= (number := int(digits)) < 2**63:
+        raise MalformedJson("expected whole numbers of at most 64 bits, got a longer one; send it as a string")
+    return number
+
+
+def _finite_number(digits: str) -> float:
+    number = float(digits)
+    if number in (float("inf"), float("-inf")):
+        raise MalformedJson("expected finite numbers, got one beyond the range of a double")
+    return number
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise MalformedJson(f"expected JSON, got {name}, which JSON does not have")

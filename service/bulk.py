@@ -1,0 +1,193 @@
+"""A bulk load: lines are read, applied side by side, and answered in order while more arrive."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+
+from pydantic import JsonValue
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from service.admission import BulkGate
+from service.batcher import Priority
+from service.bodies import BODY_SECONDS, next_chunk, parse_json, too_large
+from service.catalogue import Catalogue
+from service.errors import BodyTooLarge, EmptyBulk, Finding, InvalidRequest, ServiceError
+from service.metrics import Metrics
+from service.problems import kind_of, problem_document, problem_of
+from service.schemas import BulkDelete, BulkPatch, BulkPut, validated
+
+NDJSON = "application/x-ndjson"
+MAX_LINES = 1_000
+MAX_BYTES = 64 * 1024 * 1024
+MAX_LINE_BYTES = 15_000_000
+_OPERATIONS: Mapping[object, type[BulkPut | BulkPatch | BulkDelete]] = {
+    "put": BulkPut,
+    "patch": BulkPatch,
+    "delete": BulkDelete,
+}
+
+
+class Lines:
+    """The lines of a body, as they arrive; LF or CRLF ends one, the last one needs neither."""
+
+    def __init__(self, request: Request) -> None:
+        self._stream = aiter(request.stream())
+        self._buffer = bytearray()
+        self._searched = self._bytes = self._lines = 0
+
+    async def first(self) -> bytes:
+        """Raises EmptyBulk, and what `__anext__` raises."""
+        line = await anext(self, None)
+        if line is None:
+            raise EmptyBulk("expected at least one line, got none")
+        return line
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        """
+        The next line, without its end.
+
+        Raises:
+            BodyTooLarge: one line, all lines or their number beyond the limits.
+            BodyTooSlow: nothing came for a while.
+        """
+        while (end := self._buffer.find(b"\n", self._searched)) < 0:
+            self._searched = len(self._buffer)
+            self._require_room(self._searched)
+            chunk = await next_chunk(self._stream, asyncio.get_running_loop().time() + BODY_SECONDS)
+            if chunk is None:
+                return self._last()
+            self._bytes += len(chunk)
+            self._buffer += chunk
+        return self._cut(end, end + 1)
+
+    def _last(self) -> bytes:
+        if not self._buffer:
+            raise StopAsyncIteration
+        return self._cut(len(self._buffer), len(self._buffer))
+
+    def _cut(self, end: int, following: int) -> bytes:
+        self._require_room(end)
+        line = bytes(self._buffer[:end]).removesuffix(b"\r")
+        del self._buffer[:following]
+        self._searched = 0
+        self._lines += 1
+        if self._lines > MAX_LINES:
+            raise BodyTooLarge(f"expected at most {MAX_LINES} lines, got more; send the rest in another request")
+        return line
+
+    def _require_room(self, line_bytes: int) -> None:
+        if line_bytes > MAX_LINE_BYTES:
+            raise BodyTooLarge(f"expected lines of at most {MAX_LINE_BYTES} bytes, got a longer one")
+        if self._bytes - len(self._buffer) + line_bytes > MAX_BYTES:
+            raise too_large(MAX_BYTES)
+
+
+class BulkLoad:
+    """What becomes of the lines of one request."""
+
+    def __init__(self, catalogue: Catalogue, gate: BulkGate, metrics: Metrics, request_id: str) -> None:
+        self._catalogue, self._gate, self._metrics, self._request_id = catalogue, gate, metrics, request_id
+        self._latest: dict[str, asyncio.Task[bytes]] = {}
+
+    async def begin(self, number: int, line: bytes) -> asyncio.Task[bytes]:
+        """Begin with a line once there is room; the task gives the line of the answer and never raises."""
+        await self._gate.enter(len(line))
+        posting_id = None
+        try:
+            operation = _operation(line)
+        except Exception as exc:  # noqa: BLE001 - whatever is wrong with a line is told in its answer
+            task = asyncio.create_task(self._refused(number, None, exc))
+        else:
+            posting_id = operation.posting_id
+            task = asyncio.create_task(self._answered(number, operation, self._latest.get(posting_id)))
+            self._latest[posting_id] = task
+        task.add_done_callback(lambda _: self._gate.leave(len(line)))
+        return task
+
+    async def ended(self, number: int, exc: Exception) -> bytes:
+        """The line that ends an answer early."""
+        return await self._refused(number, None, exc)
+
+    async def _answered(
+        self, number: int, operation: BulkPut | BulkPatch | BulkDelete, earlier: asyncio.Task[bytes] | None
+    ) -> bytes:
+        if earlier is not None:
+            await earlier
+        try:
+            return _line(number, operation.posting_id, await self._apply(operation), None)
+        except Exception as exc:  # noqa: BLE001 - whatever is wrong with a line is told in its answer
+            return await self._refused(number, operation.posting_id, exc)
+
+    async def _apply(self, operation: BulkPut | BulkPatch | BulkDelete) -> int:
+        bulk = Priority.BULK
+        match operation:
+            case BulkPut(posting_id=posting_id, image=image, title=title, metadata=metadata):
+                operation.require_one()
+                stored = await self._catalogue.put(posting_id, image, title, metadata, priority=bulk)
+                return 201 if stored.written.created else 200
+            case BulkPatch(posting_id=posting_id, title=title, metadata=metadata):
+                await self._catalogue.patch(posting_id, title, metadata, priority=bulk)
+                return 200
+            case BulkDelete(posting_id=posting_id):
+                await self._catalogue.delete(posting_id)
+                return 204
+
+    async def _refused(self, number: int, posting_id: str | None, exc: Exception) -> bytes:
+        self._metrics.problem(kind_of(exc).slug)
+        problem = problem_of(exc, self._request_id)
+        return _line(number, posting_id, problem.status, problem_document(problem))
+
+
+class BulkResponse(Response):
+    """
+    The answer to a bulk load, sent line by line while the request is still being read.
+
+    Starlette's streaming response is of no use here: beside the lines it would wait for the client to leave, and
+    take the rest of the body for that.
+    """
+
+    def __init__(self, first: bytes, lines: Lines, load: BulkLoad) -> None:
+        super().__init__(media_type=NDJSON)
+        del self.headers["content-length"]
+        self._first, self._lines, self._load = first, lines, load
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        # Bounded, so that a client that does not read its answers is not read from either.
+        begun: asyncio.Queue[asyncio.Task[bytes] | None] = asyncio.Queue(MAX_LINES)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._read(begun))
+            while (task := await begun.get()) is not None:
+                await send({"type": "http.response.body", "body": await task + b"\n", "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def _read(self, begun: "asyncio.Queue[asyncio.Task[bytes] | None]") -> None:
+        number = 1
+        await begun.put(await self._load.begin(number, self._first))
+        try:
+            async for line in self._lines:
+                number += 1
+                await begun.put(await self._load.begin(number, line))
+        except ServiceError as exc:
+            await begun.put(asyncio.create_task(self._load.ended(number + 1, exc)))
+        except ClientDisconnect:
+            pass  # what was read is finished
+        await begun.put(None)
+
+
+def _operation(line: bytes) -> BulkPut | BulkPatch | BulkDelete:
+    fields = parse_json(line)
+    if not isinstance(fields, dict) or fields.get("op") not in _OPERATIONS:
+        message = f"expected an object with op {', '.join(map(str, _OPERATIONS))}, got another"
+        raise InvalidRequest(message, [Finding("/op", message)])
+    return validated(_OPERATIONS[fields["op"]], fields)
+
+
+def _line(number: int, posting_id: str | None, status: int, problem: dict[str, JsonValue] | None) -> bytes:
+    answer = {"line": number, "posting_id": posting_id, "status": status, "problem": problem}
+    return json.dumps(answer, ensure_ascii=False, separators=(",", ":")).encode()

@@ -1,0 +1,154 @@
+"""Postings on their way into the index: encoded once, and only as far as they have changed."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from pydantic import JsonValue
+
+from index.errors import CorruptRow, IndexFault, RevisionMismatch, StorageFailed, UnknownPosting
+from index.index import Index
+from index.postings import ANY, Draft, Patch, Posting, Precondition, Written
+from service.batcher import Priority
+from service.bundle.views import View
+from service.encoding import PostingEncoder, Vector
+from service.off_loop import OffLoop, settled
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What a write did, and the vectors (dim,) that the posting has now."""
+
+    written: Written
+    vectors: Mapping[str, Vector]
+
+
+class Catalogue:
+    """Puts, patches and deletes. Called from the event loop, which it never blocks."""
+
+    def __init__(self, index: Index, encoder: PostingEncoder, off_loop: OffLoop, fail: Callable[[], None]) -> None:
+        """
+        Args:
+            fail: called once the disk has failed under a write.
+        """
+        self._index, self._encoder, self._off_loop, self._fail = index, encoder, off_loop, fail
+
+    async def put(
+        self,
+        posting_id: str,
+        image: bytes | None,
+        title: str | None,
+        metadata: Mapping[str, JsonValue],
+        precondition: Precondition = ANY,
+        priority: Priority = Priority.ADDITION,
+    ) -> Stored:
+        """
+        Store the whole of a posting; picture or title must be there.
+
+        Raises:
+            RevisionMismatch, PostingError, Overloaded, ModelFault, StorageFull, StorageFailed.
+        """
+        digest = await self._off_loop.run(lambda: hashlib.sha256(image).hexdigest()) if image is not None else None
+        old = await self._find(posting_id, precondition)
+        known = {} if old is None else await self._reusable(old, digest, title)
+        if old is not None and len(known) == len(old.views) and _is_unchanged(old, digest, title, metadata):
+            return Stored(Written(old.revision, created=False, changed=False), known)
+        encoded = await self._encoder.to_keep(
+            None if View.IMAGE in known else image, None if View.TITLE in known else title, priority
+        )
+        vectors = {**known, **encoded.vectors}
+        draft = Draft(posting_id, title, metadata, vectors, digest, encoded.picture)
+        return Stored(await self._settled(self._index.put(draft, precondition)), vectors)
+
+    async def patch(
+        self,
+        posting_id: str,
+        title: str | None,
+        metadata: Mapping[str, JsonValue] | None,
+        precondition: Precondition = ANY,
+        priority: Priority = Priority.ADDITION,
+    ) -> Stored:
+        """
+        Change title or metadata, None leaving a part as it is; only a new title is encoded.
+
+        Raises:
+            UnknownPosting, and what `put` raises.
+        """
+        old = await self._find(posting_id, precondition)
+        if old is None:
+            old = await self.get(posting_id)  # tells a damaged posting from none
+        vectors = _vectors(old)
+        if title is not None and title != old.title:
+            vectors |= await self._encoder.vectors(None, title, priority)
+        vector = None if title is None else vectors[View.TITLE]
+        change = Patch(posting_id, title, vector, View.TITLE, metadata)
+        return Stored(await self._settled(self._index.patch(change, precondition)), vectors)
+
+    async def delete(self, posting_id: str, precondition: Precondition = ANY) -> None:
+        """Remove a posting, also one that is not there. Raises RevisionMismatch, StorageFull, StorageFailed."""
+        await self._settled(self._index.delete(posting_id, precondition))
+
+    async def get(self, posting_id: str) -> Posting:
+        """Raises UnknownPosting, CorruptRow."""
+        return await self._off_loop.run(lambda: self._index.get(posting_id))
+
+    async def _settled(self, write: Future[T]) -> T:
+        try:
+            return await settled(write)
+        except StorageFailed:
+            self._fail()
+            raise
+
+    async def _find(self, posting_id: str, precondition: Precondition) -> Posting | None:
+        try:
+            old = await self.get(posting_id)
+        except UnknownPosting:
+            old = None
+        except CorruptRow:
+            if precondition != ANY:
+                raise  # there is no telling which revision it has
+            return None  # putting it again is the cure
+        _require(precondition, old)
+        return old
+
+    async def _reusable(self, old: Posting, digest: str | None, title: str | None) -> dict[str, Vector]:
+        same: dict[str, bool] = {
+            View.IMAGE: digest is not None and digest == old.image_digest,
+            View.TITLE: title == old.title,
+        }
+        if same[View.IMAGE] and self._encoder.keeps_pictures:
+            same[View.IMAGE] = await self._off_loop.run(lambda: self._has_picture(old.posting_id))
+        return {view: vector for view, vector in _vectors(old).items() if same[view]}
+
+    def _has_picture(self, posting_id: str) -> bool:
+        try:
+            return bool(self._index.picture(posting_id))
+        except IndexFault:
+            return False  # a picture that was lost comes back with the posting
+
+
+def _require(precondition: Precondition, old: Posting | None) -> None:
+    # The index looks again within its transaction; looking here saves the encoding of what would be refused.
+    wanted = precondition.revisions
+    if old is None:
+        is_met = wanted is None and not precondition.must_exist
+    else:
+        is_met = not precondition.must_not_exist and (wanted is None or old.revision in wanted)
+    if not is_met:
+        raise RevisionMismatch("expected the posting as the precondition names it; get it and decide anew")
+
+
+def _vectors(posting: Posting) -> dict[str, Vector]:
+    return {view: vector.astype(np.float32) for view, vector in posting.vectors.items()}
+
+
+def _is_unchanged(old: Posting, digest: str | None, title: str | None, metadata: Mapping[str, JsonValue]) -> bool:
+    # As JSON, since to Python 1, 1.0 and True are equal.
+    then, now = (json.dumps(one, sort_keys=True) for one in (dict(old.metadata), dict(metadata)))
+    return old.image_digest == digest and old.title == title and then == now

@@ -1,0 +1,177 @@
+"""From a picture and a title to unit vectors, off the event loop and in shared batches."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.batcher import Done, Lane, Priority
+from service.bundle.bundle import Bundle
+from service.bundle.picture import decode_picture, picture_tensor, stored_picture
+from service.bundle.views import View
+from service.errors import Overloaded
+from service.stages import Stage, Stages
+
+MAX_BATCH = 16
+Vector = NDArray[np.float32]
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """One vector (dim,) per view that was given, and the picture to keep, if one shall be kept."""
+
+    vectors: Mapping[str, Vector]
+    picture: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Upload:
+    data: bytes
+    stored_side: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Decoded:
+    tensor: NDArray[np.uint8]
+    picture: bytes | None
+
+
+class PostingEncoder:
+    """
+    The lanes of decoding and of both encoders.
+
+    Their workers are threads; everything here is called from the event loop and waits without blocking it.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        *,
+        threads: int,
+        stored_side: int,
+        max_queued_ms: int,
+        stages: Stages,
+        observe_batch: Callable[[str, int], None],
+    ) -> None:
+        self._bundle, self._stored_side = bundle, stored_side
+        self._max_queued_ms, self._stages = max_queued_ms, stages
+        specs = bundle.manifest.encoders
+        batched = {view: specs[view].rows_independent for view in specs}
+        self._decode = Lane(
+            "decode",
+            self._decode_all,
+            workers=threads,
+            max_batch=1,
+            ms_per_unit=10.0,  # a unit is a megabyte of picture
+            observe_batch=observe_batch,
+        )
+        self._image = Lane(
+            "image",
+            self._encode_images,
+            workers=1 if batched[View.IMAGE] else threads,
+            max_batch=MAX_BATCH if batched[View.IMAGE] else 1,
+            ms_per_unit=5.0,
+            observe_batch=observe_batch,
+        )
+        self._title = Lane(
+            "title",
+            self._encode_titles,
+            workers=1 if batched[View.TITLE] else threads,
+            max_batch=MAX_BATCH if batched[View.TITLE] else 1,
+            ms_per_unit=2.0,
+            observe_batch=observe_batch,
+        )
+
+    async def vectors(self, image: bytes | None, title: str | None, priority: Priority) -> Mapping[str, Vector]:
+        """
+        Encode what is given; at least one of both.
+
+        Raises:
+            Overloaded: too much is waiting; bulk loads wait instead.
+            PostingError: the picture cannot be used.
+            ModelFault: an encoder gave nonsense.
+        """
+        return (await self._encode(image, title, 0, priority)).vectors
+
+    async def to_keep(self, image: bytes | None, title: str | None, priority: Priority) -> Encoded:
+        """As `vectors`, with the picture to keep."""
+        return await self._encode(image, title, self._stored_side, priority)
+
+    @property
+    def keeps_pictures(self) -> bool:
+        """Whether `to_keep` gives a picture for a picture."""
+        return self._stored_side > 0
+
+    def backlog_ms(self) -> float:
+        """How long the slowest lane will need for what it has."""
+        return max(lane.backlog_ms() for lane in self.lanes())
+
+    def lanes(self) -> "tuple[Lane[_Upload, _Decoded], Lane[NDArray[np.uint8], Vector], Lane[str, Vector]]":
+        """The three lanes, for readiness and metrics."""
+        return self._decode, self._image, self._title
+
+    def close(self) -> None:
+        """Finish what is queued and end the workers."""
+        for lane in self.lanes():
+            lane.close()
+
+    async def _encode(self, image: bytes | None, title: str | None, stored_side: int, priority: Priority) -> Encoded:
+        if priority is not Priority.BULK:
+            self.require_room()
+        (picture, image_vector), title_vector = await asyncio.gather(
+            self._encode_picture(image, stored_side, priority),
+            self._encode_title(title, priority),
+        )
+        found: dict[str, Vector | None] = {View.IMAGE: image_vector, View.TITLE: title_vector}
+        return Encoded({view: vector for view, vector in found.items() if vector is not None}, picture)
+
+    def require_room(self) -> None:
+        """Raises Overloaded where more is waiting than is done soon."""
+        if (backlog := self.backlog_ms()) > self._max_queued_ms:
+            raise Overloaded(
+                f"expected at most {self._max_queued_ms} ms of waiting work, got {backlog:.0f}; send it again later",
+                retry_after_s=1 + round(backlog / 1e3),
+            )
+
+    async def _encode_picture(
+        self, image: bytes | None, stored_side: int, priority: Priority
+    ) -> tuple[bytes | None, Vector | None]:
+        if image is None:
+            return None, None
+        upload, megabytes = _Upload(image, stored_side), len(image) / 1e6 + 0.1
+        decoded = await self._through(self._decode, upload, megabytes, priority, Stage.DECODE)
+        vector = await self._through(self._image, decoded.tensor, 1.0, priority, Stage.IMAGE)
+        return decoded.picture, vector
+
+    async def _encode_title(self, title: str | None, priority: Priority) -> Vector | None:
+        if title is None:
+            return None
+        return await self._through(self._title, title, 1.0, priority, Stage.TITLE)
+
+    async def _through(
+        self, lane: Lane[Item, Result], item: Item, cost: float, priority: Priority, stage: Stage
+    ) -> Result:
+        done: Done[Result] = await asyncio.wrap_future(lane.submit(item, cost, priority))
+        self._stages.spend(Stage.QUEUE, done.waited_s)
+        self._stages.spend(stage, done.ran_s)
+        return done.result
+
+    def _decode_all(self, uploads: Sequence[_Upload]) -> Sequence[_Decoded]:
+        return [self._decode_one(upload) for upload in uploads]
+
+    def _decode_one(self, upload: _Upload) -> _Decoded:
+        spec = self._bundle.manifest.picture
+        image = decode_picture(upload.data, spec.decode_side)
+        kept = stored_picture(image, upload.stored_side) if upload.stored_side else None
+        return _Decoded(picture_tensor(image, spec), kept)
+
+    def _encode_images(self, tensors: Sequence[NDArray[np.uint8]]) -> Sequence[Vector]:
+        return list(self._bundle.image.encode(np.stack(tensors)))
+
+    def _encode_titles(self, titles: Sequence[str]) -> Sequence[Vector]:
+        return list(self._bundle.title.encode(titles))

@@ -1,0 +1,158 @@
+"""From vectors to a decision: which postings count as the same product, and why."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.index import Index
+from index.postings import Hit, JsonValue
+from index.scoring import cosine, unit_float64
+from service.answers import CompareAnswer, Match, MatchAnswer, Rejected, Verdict
+from service.bundle.decision import Decision
+from service.bundle.views import Goal, View
+from service.off_loop import OffLoop
+from service.schemas import MAX_MATCHES, MatchOptions
+from service.stages import Stage, Stages
+
+# One more than any call may ask for, so that "there are more" is seen, and the best below the threshold too.
+NEAREST = MAX_MATCHES + 1
+Vectors = Mapping[str, NDArray[np.float32]] | Mapping[str, NDArray[np.float16]]
+Thresholds = Callable[[frozenset[str]], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One side of a comparison; `posting_id` is None where it is not stored."""
+
+    posting_id: str | None
+    title: str | None
+    metadata: Mapping[str, JsonValue]
+    vectors: Vectors
+
+
+class Matcher:
+    """
+    The decision over what the index finds. Called from the event loop, which it never blocks.
+
+    Looked at are, for each set of shared views, the `NEAREST` postings by fused score; `limit` cuts only the answer.
+    """
+
+    def __init__(self, index: Index, decision: Decision, fingerprint: str, off_loop: OffLoop, stages: Stages) -> None:
+        self._index, self._decision, self._fingerprint = index, decision, fingerprint
+        self._off_loop, self._stages = off_loop, stages
+
+    async def match(
+        self, vectors: Vectors, options: MatchOptions, exclude: Collection[str], started: float
+    ) -> MatchAnswer:
+        """
+        Find the postings that show the same product.
+
+        Args:
+            vectors: per view of the query, (dim,), unit.
+            exclude: ids to leave out.
+            started: `time.perf_counter()` when the request began.
+        """
+        thresholds = self._thresholds(options)
+        hits, seconds = await self._off_loop.timed(
+            lambda: self._index.search(vectors, k=NEAREST, floors=thresholds, where=options.filter, exclude=exclude)
+        )
+        self._stages.spend(Stage.SEARCH, seconds)
+        found = sorted((self._match_of(hit, options.goal, thresholds) for hit in _nearest(hits)), key=_rank)
+        accepted = [match for match in found if match.score >= match.threshold]
+        return MatchAnswer(
+            matches=tuple(accepted[: options.limit]),
+            goal=options.goal,
+            best_rejected=_best_rejected(found),
+            limit_reached=len(accepted) > options.limit,
+            model=self._fingerprint,
+            took_ms=ms_since(started),
+        )
+
+    def compare(self, a: Vectors, b: Candidate, started: float) -> CompareAnswer:
+        """Judge one pair: b as seen from a."""
+        scores = {str(view): _cosine(a[view], b.vectors[view]) for view in View if view in a and view in b.vectors}
+        match = None
+        if scores:
+            thresholds = self._thresholds(MatchOptions())
+            match = self._match(b.posting_id, b.title, b.metadata, scores, Goal.BALANCED, thresholds)
+        return CompareAnswer(
+            match=match,
+            verdicts={goal: self._verdict(scores, goal) for goal in Goal},
+            model=self._fingerprint,
+            took_ms=ms_since(started),
+        )
+
+    def _thresholds(self, options: MatchOptions) -> Thresholds:
+        asked = options.threshold
+        if asked is not None:
+            return lambda views: asked
+        return lambda views: self._decision.threshold(views, options.goal).score
+
+    def _match_of(self, hit: Hit, goal: Goal, thresholds: Thresholds) -> Match:
+        posting = hit.posting
+        return self._match(posting.posting_id, posting.title, posting.metadata, hit.scores, goal, thresholds)
+
+    def _match(
+        self,
+        posting_id: str | None,
+        title: str | None,
+        metadata: Mapping[str, JsonValue],
+        scores: Mapping[str, float],
+        goal: Goal,
+        thresholds: Thresholds,
+    ) -> Match:
+        views, score = frozenset(scores), self._decision.fuse(scores)
+        return Match(
+            posting_id=posting_id,
+            probability=self._decision.probability(views, score),
+            score=score,
+            threshold=thresholds(views),
+            views=tuple(str(view) for view in View if view in views),
+            goal_supported=self._decision.threshold(views, goal).supported,
+            variant_conflict=(),
+            image_score=scores.get(View.IMAGE),
+            title_score=scores.get(View.TITLE),
+            title=title,
+            metadata=metadata,
+        )
+
+    def _verdict(self, scores: Mapping[str, float], goal: Goal) -> Verdict:
+        if not scores:
+            return Verdict(same_product=False, threshold=None, goal_supported=False)
+        learned = self._decision.threshold(scores, goal)
+        return Verdict(self._decision.fuse(scores) >= learned.score, learned.score, learned.supported)
+
+
+def _nearest(hits: Iterable[Hit]) -> Iterator[Hit]:
+    # A set of shared views may come from several sets of stored views, each with as many hits as were asked for.
+    seen: Counter[frozenset[str]] = Counter()
+    for hit in sorted(hits, key=lambda hit: (-hit.score, hit.posting.posting_id.encode())):
+        views = frozenset(hit.scores)
+        seen[views] += 1
+        if seen[views] <= NEAREST:
+            yield hit
+
+
+def _rank(match: Match) -> tuple[float, float, bytes]:
+    return -match.probability, -match.score, (match.posting_id or "").encode()
+
+
+def _best_rejected(ranked: Iterable[Match]) -> Rejected | None:
+    for match in ranked:
+        if match.score < match.threshold and match.posting_id is not None:
+            return Rejected(match.posting_id, match.score, match.threshold, match.views)
+    return None
+
+
+def _cosine(a: NDArray[np.float32] | NDArray[np.float16], b: NDArray[np.float32] | NDArray[np.float16]) -> float:
+    # As the index scores: both sides in half precision, as they are or would be stored.
+    return cosine(unit_float64(a.astype(np.float16)), unit_float64(b.astype(np.float16)))
+
+
+def ms_since(started: float) -> float:
+    """Milliseconds since this `time.perf_counter()`."""
+    return round((time.perf_counter() - started) * 1e3, 3)

@@ -1,0 +1,75 @@
+"""Prometheus metrics, in a registry of the app's own. Labels are templates and classes, never an id."""
+
+from collections.abc import Callable, Iterable, Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+_SIZES = (1, 2, 4, 8, 16)
+_METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
+
+
+class Metrics:
+    """What is counted while the app runs."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._requests = Counter(
+            "kembar_requests", "Requests answered.", ["route", "method", "status_class"], registry=self._registry
+        )
+        self._duration = Histogram(
+            "kembar_request_seconds",
+            "From the headers to the end of the answer.",
+            ["route"],
+            buckets=_SECONDS,
+            registry=self._registry,
+        )
+        self._stages = Histogram(
+            "kembar_stage_seconds", "Time in each stage.", ["stage"], buckets=_SECONDS, registry=self._registry
+        )
+        self._batches = Histogram(
+            "kembar_batch_size", "Items run together.", ["lane"], buckets=_SIZES, registry=self._registry
+        )
+        self._problems = Counter("kembar_problems", "Problems answered.", ["type"], registry=self._registry)
+
+    def request(self, route: str, method: str, status: int, seconds: float) -> None:
+        """One request was answered."""
+        known = method if method in _METHODS else "other"
+        self._requests.labels(route, known, f"{status // 100}xx").inc()
+        self._duration.labels(route).observe(seconds)
+
+    def stage(self, stage: str, seconds: float) -> None:
+        """A stage took its time."""
+        self._stages.labels(stage).observe(seconds)
+
+    def batch(self, lane: str, size: int) -> None:
+        """An encoder ran."""
+        self._batches.labels(lane).observe(size)
+
+    def problem(self, slug: str) -> None:
+        """A problem was answered, for a request or for a line of a bulk load."""
+        self._problems.labels(slug).inc()
+
+    def watch(self, name: str, text: str, label: str, read: Callable[[], Mapping[str, float]]) -> None:
+        """Register a gauge that is read when the metrics are."""
+        self._registry.register(_Watched(name, text, label, read))
+
+    def render(self) -> bytes:
+        """The text that Prometheus reads."""
+        return generate_latest(self._registry)
+
+
+class _Watched(Collector):
+    def __init__(self, name: str, text: str, label: str, read: Callable[[], Mapping[str, float]]) -> None:
+        self._name, self._text, self._label, self._read = name, text, label, read
+
+    def describe(self) -> Iterable[Metric]:
+        return [GaugeMetricFamily(self._name, self._text, labels=[self._label])]
+
+    def collect(self) -> Iterable[Metric]:
+        family = GaugeMetricFamily(self._name, self._text, labels=[self._label])
+        for key, value in self._read().items():
+            family.add_metric([key], value)
+        return [family]

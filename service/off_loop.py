@@ -1,0 +1,42 @@
+"""Work that would block the event loop, done elsewhere."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+class OffLoop:
+    """A pool of threads for calls into the index and for short work on bytes."""
+
+    def __init__(self, threads: int) -> None:
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="off-loop")
+
+    async def run(self, call: Callable[[], T]) -> T:
+        """Run a call in a thread and wait for it."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, call)
+
+    async def timed(self, call: Callable[[], T]) -> tuple[T, float]:
+        """As `run`, with the seconds that the call itself took."""
+
+        def measured() -> tuple[T, float]:
+            started = time.perf_counter()
+            return call(), time.perf_counter() - started
+
+        return await self.run(measured)
+
+    def close(self) -> None:
+        """Wait for what runs, then end the threads."""
+        self._pool.shutdown()
+
+
+async def settled(future: Future[T]) -> T:
+    """
+    Wait for a write of the index.
+
+    A caller that gives up does not cancel it: the index may be in the middle of it.
+    """
+    return await asyncio.shield(asyncio.wrap_future(future))

@@ -1,0 +1,160 @@
+"""What FastAPI cannot see in routes that take a bare request: bodies, queries, ids in paths, problems."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import TypeAdapter
+
+from service.problems import FRAMEWORK, INTERNAL, MEDIA_TYPE, PROBLEMS, Problem, problem_document, type_of
+from service.requests import FORM, JSON
+from service.schemas import PostingId, Schema
+
+_KINDS = {kind.slug: kind for kind in (*PROBLEMS.values(), *FRAMEWORK.values(), INTERNAL)}
+Responses = dict[int | str, dict[str, Any]]
+_REFS = "#/components/schemas/{model}"
+
+ALWAYS = ("internal-error", "malformed-header", "deadline-passed", "draining")
+ID = ("id-invalid",)
+QUERY = ("invalid-request", "unknown-field", "duplicate-field", "malformed-json")
+BODY = ("body-too-slow", "body-too-large", "unsupported-media-type", "unsupported-encoding", "overloaded")
+JSON_BODY = (*BODY, "malformed-json", "invalid-request", "unknown-field")
+FORM_BODY = (
+    *JSON_BODY,
+    "malformed-multipart",
+    "truncated-multipart",
+    "too-many-parts",
+    "duplicate-field",
+    "title-not-text",
+    "field-not-text",
+    "image-not-file",
+)
+TITLE = ("title-empty", "title-too-long", "title-invalid-unicode", "title-control-character")
+IMAGE = tuple(slug for slug in _KINDS if slug.startswith("image-") and slug != "image-not-file")
+CONTENT = (*TITLE, *IMAGE, "unsupported-image-format", "empty-posting", "model-fault", "worker-died")
+READ = ("storage-corrupt",)
+WRITE = (*READ, "revision-mismatch", "insufficient-storage", "storage-failed")
+
+
+def problems(*slugs: str) -> Responses:
+    """The responses of a route that may answer these problems, with an example of each."""
+    by_status: dict[int, list[str]] = defaultdict(list)
+    for slug in sorted({*slugs, *ALWAYS}):
+        by_status[_KINDS[slug].status].append(slug)
+    return {status: _problem_response(status, found) for status, found in sorted(by_status.items())}
+
+
+def success(status: int, description: str, example: object, media_type: str = JSON) -> Responses:
+    """The answer of a route that goes well."""
+    return {status: {"description": description, "content": {media_type: {"example": example}}}}
+
+
+def bytes_answer(media_type: str, description: str) -> Responses:
+    """An answer that is no text."""
+    schema = {"type": "string", "format": "binary"}
+    return {200: {"description": description, "content": {media_type: {"schema": schema}}}}
+
+
+def json_body(schema: type[Schema]) -> dict[str, Any]:
+    """A JSON request body."""
+    return {"required": True, "content": {JSON: {"schema": _schema(schema)}}}
+
+
+def form_body(schema: type[Schema]) -> dict[str, Any]:
+    """A multipart request body: as the JSON, with the picture as a file."""
+    form = _schema(schema)
+    form["properties"] = {
+        "image": {"type": "string", "format": "binary", "description": "JPEG, PNG, WebP, GIF or AVIF"},
+        **{name: field for name, field in form["properties"].items() if name != "image_base64"},
+    }
+    return {"required": True, "content": {FORM: {"schema": form}}}
+
+
+def either_body(schema: type[Schema]) -> dict[str, Any]:
+    """A body that may come in either form."""
+    return {"required": True, "content": form_body(schema)["content"] | json_body(schema)["content"]}
+
+
+def lines_body(schemas: Sequence[type[Schema]]) -> dict[str, Any]:
+    """A body of NDJSON."""
+    return {
+        "required": True,
+        "content": {"application/x-ndjson": {"schema": {"oneOf": [_schema(schema) for schema in schemas]}}},
+    }
+
+
+def path_id() -> dict[str, Any]:
+    """The posting id in a path."""
+    schema = TypeAdapter(PostingId).json_schema()
+    return {"name": "posting_id", "in": "path", "required": True, "schema": schema}
+
+
+def query(schema: type[Schema]) -> list[dict[str, Any]]:
+    """The parameters of a query string; objects are sent as JSON."""
+    parameters = []
+    for name, field in _schema(schema)["properties"].items():
+        is_json = name == "filter"
+        parameters.append(
+            {"name": name, "in": "query"} | ({"content": {JSON: {"schema": field}}} if is_json else {"schema": field})
+        )
+    return parameters
+
+
+def header(name: str, description: str) -> dict[str, Any]:
+    """An optional request header."""
+    return {"name": name, "in": "header", "schema": {"type": "string"}, "description": description}
+
+
+PRECONDITIONS = (
+    header("If-Match", "`*` or the ETags of which the stored posting must have one; 412 otherwise"),
+    header("If-None-Match", "`*`: there must be no such posting; 412 otherwise"),
+)
+
+
+def document(app: FastAPI) -> dict[str, Any]:
+    """The whole OpenAPI document."""
+    found = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+    schema = TypeAdapter(Problem).json_schema(ref_template=_REFS)
+    schemas = found.setdefault("components", {}).setdefault("schemas", {})
+    schemas.update(schema.pop("$defs", {}) | {"Problem": schema})
+    for path in found["paths"].values():
+        for operation in path.values():
+            operation.setdefault("parameters", []).extend(_COMMON_HEADERS)
+    return found
+
+
+_COMMON_HEADERS = (
+    header("X-Request-Id", "comes back in the answer and in the log; one is made where none is sent"),
+    header("X-Request-Timeout-Ms", "the caller's deadline in milliseconds; 504 when it passes"),
+)
+
+
+def _schema(schema: type[Schema]) -> dict[str, Any]:
+    # Inlined: a request body that is declared by hand cannot add to the components.
+    found = schema.model_json_schema(by_alias=True)
+    definitions: Mapping[str, Any] = found.pop("$defs", {})
+    inlined: dict[str, Any] = _inline(found, definitions)
+    return inlined
+
+
+def _inline(node: Any, definitions: Mapping[str, Any]) -> Any:
+    if isinstance(node, dict):
+        if "$ref" in node:
+            return _inline(definitions[node["$ref"].rsplit("/", 1)[1]], definitions)
+        return {key: _inline(value, definitions) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_inline(value, definitions) for value in node]
+    return node
+
+
+def _problem_response(status: int, slugs: Sequence[str]) -> dict[str, Any]:
+    examples = {}
+    for slug in slugs:
+        kind = _KINDS[slug]
+        problem = Problem(type_of(kind), kind.title, status, "expected …, got …; do …", "4f1c0a")
+        examples[slug] = {"value": problem_document(problem)}
+    content = {MEDIA_TYPE: {"schema": {"$ref": _REFS.format(model="Problem")}, "examples": examples}}
+    return {"description": HTTPStatus(status).phrase, "content": content}

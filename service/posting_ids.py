@@ -1,0 +1,68 @@
+"""Posting ids: what one may be, how one is taken from a path, and how a listing goes on after one."""
+
+import base64
+import re
+from urllib.parse import unquote_to_bytes
+
+from starlette.requests import Request
+
+from service.errors import Finding, IdInvalid
+
+MAX_ID_BYTES = 128
+_FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f/\ud800-\udfff]")
+_RULES = f"expected a string of 1 to {MAX_ID_BYTES} bytes of UTF-8"
+
+
+def check_id(value: object) -> str:
+    """
+    Return a posting id as it was sent: bytes decide, nothing is normalised.
+
+    Raises:
+        IdInvalid: not a string, empty, too long, with control characters or `/`, spaces at the ends, or dots alone.
+    """
+    if not isinstance(value, str):
+        raise _invalid(f"{_RULES}, got another type; put the id in quotes")
+    if _FORBIDDEN.search(value):
+        raise _invalid(f"{_RULES} without control characters and '/', got one of these; choose another id")
+    if value != value.strip() or value in (".", ".."):
+        raise _invalid(f"{_RULES}, got spaces at an end or dots alone; choose another id")
+    if not 1 <= len(value.encode()) <= MAX_ID_BYTES:
+        raise _invalid(f"{_RULES}, got {len(value.encode())}; choose another id")
+    return value
+
+
+def path_id(request: Request) -> str:
+    """
+    The posting id of a path. Raises IdInvalid.
+
+    Servers decode a path leniently; two paths that are not UTF-8 would then name one id.
+    """
+    try:
+        unquote_to_bytes(request.scope["raw_path"]).decode()
+    except UnicodeDecodeError as exc:
+        raise _invalid(f"{_RULES}, got other bytes; percent-encode the id as UTF-8") from exc
+    return check_id(request.path_params["posting_id"])
+
+
+def cursor_of(posting_id: str) -> str:
+    """
+    The cursor that goes on after this posting.
+
+    >>> cursor_of("MH01")
+    'TUgwMQ'
+    """
+    return base64.urlsafe_b64encode(posting_id.encode()).decode().rstrip("=")
+
+
+def check_cursor(value: object) -> str:
+    """The id that a cursor was made from. Raises ValueError."""
+    if not isinstance(value, str) or not value.isascii() or len(value) > 2 * MAX_ID_BYTES:
+        raise ValueError("expected a cursor as next_cursor gave it")
+    posting_id = base64.urlsafe_b64decode(value + "=" * (-len(value) % 4)).decode()
+    if cursor_of(posting_id) != value:
+        raise ValueError("expected a cursor as next_cursor gave it")
+    return posting_id
+
+
+def _invalid(message: str) -> IdInvalid:
+    return IdInvalid(message, [Finding("/posting_id", message)])

@@ -1,0 +1,39 @@
+"""Bulk loads: NDJSON in, NDJSON out, streamed."""
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from service import openapi
+from service.bodies import require_media_type
+from service.bulk import NDJSON, BulkLoad, BulkResponse, Lines
+from service.requests import no_query
+from service.routes.examples import BULK_LINE
+from service.schemas import BulkDelete, BulkPatch, BulkPut
+from service.services import services_of
+
+router = APIRouter(tags=["bulk"])
+
+
+@router.post(
+    "/v1/bulk",
+    response_class=Response,
+    responses=openapi.success(200, "a line a line, in order", BULK_LINE, NDJSON)
+    | openapi.problems(
+        "unsupported-media-type", "unsupported-encoding", "body-too-slow", "empty-bulk", "unknown-field", "overloaded"
+    ),
+    openapi_extra={"requestBody": openapi.lines_body([BulkPut, BulkPatch, BulkDelete])},
+)
+async def bulk(request: Request) -> Response:
+    """
+    Put, patch and delete many postings.
+
+    Not atomic: good lines are committed, bad ones reported with a problem document. Lines apply in order.
+    """
+    no_query(request)
+    require_media_type(request, NDJSON)
+    services = services_of(request)
+    lines = Lines(request)
+    first = await lines.first()
+    load = BulkLoad(services.catalogue, services.bulk_gate, services.metrics, request.state.request_id)
+    return BulkResponse(first, lines, load)

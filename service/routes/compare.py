@@ -1,0 +1,72 @@
+"""Comparing two postings, and the bare vectors."""
+
+import time
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from service import openapi
+from service.answers import CompareAnswer, EmbeddingsAnswer, json_answer
+from service.batcher import Priority
+from service.errors import Finding, InvalidRequest
+from service.matcher import Candidate, ms_since
+from service.requests import from_form_or_json, from_json, no_query
+from service.routes.examples import COMPARED, EMBEDDINGS
+from service.schemas import CompareRequest, Content, Side
+from service.services import Services, services_of
+
+router = APIRouter(tags=["compare"])
+
+
+@router.post(
+    "/v1/compare",
+    response_model=CompareAnswer,
+    responses=openapi.success(200, "the pair, judged", COMPARED)
+    | openapi.problems(*openapi.JSON_BODY, *openapi.CONTENT, *openapi.ID, *openapi.READ, "unknown-posting"),
+    openapi_extra={"requestBody": openapi.json_body(CompareRequest)},
+)
+async def compare(request: Request) -> Response:
+    """Do these two postings, each stored or sent along, show the same product?"""
+    started = time.perf_counter()
+    no_query(request)
+    services = services_of(request)
+    pair = await from_json(request, CompareRequest)
+    for name, side in (("a", pair.a), ("b", pair.b)):
+        _require_either(name, side)
+    a, b = await _candidate(services, pair.a), await _candidate(services, pair.b)
+    return json_answer(services.matcher.compare(a.vectors, b, started))
+
+
+@router.post(
+    "/v1/embeddings",
+    response_model=EmbeddingsAnswer,
+    responses=openapi.success(200, "the vectors", EMBEDDINGS) | openapi.problems(*openapi.FORM_BODY, *openapi.CONTENT),
+    openapi_extra={"requestBody": openapi.either_body(Content)},
+)
+async def embeddings(request: Request) -> Response:
+    """The unit vector of each view that is sent."""
+    started = time.perf_counter()
+    no_query(request)
+    services = services_of(request)
+    content = await from_form_or_json(request, Content)
+    content.require_one()
+    vectors = await services.encoder.vectors(content.image, content.title, Priority.QUERY)
+    rows = {str(view): tuple(vector.tolist()) for view, vector in vectors.items()}
+    return json_answer(EmbeddingsAnswer(rows, services.bundle.fingerprint, ms_since(started)))
+
+
+def _require_either(name: str, side: Side) -> None:
+    if side.posting_id is None:
+        side.require_one()
+    elif side.title is not None or side.image is not None:
+        message = "expected a posting_id, or a title and a picture, got both; leave one out"
+        raise InvalidRequest(message, [Finding(f"/{name}", message)])
+
+
+async def _candidate(services: Services, side: Side) -> Candidate:
+    if side.posting_id is None:
+        vectors = await services.encoder.vectors(side.image, side.title, Priority.QUERY)
+        return Candidate(None, side.title, {}, vectors)
+    posting = await services.catalogue.get(side.posting_id)
+    return Candidate(posting.posting_id, posting.title, posting.metadata, posting.vectors)

@@ -1,0 +1,38 @@
+"""Is the process alive, does it take work, and what has it done?"""
+
+from fastapi import APIRouter
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from service import openapi
+from service.answers import Readiness, json_answer
+from service.readiness import readiness_of
+from service.services import services_of
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/livez", responses=openapi.success(200, "the loop runs", {"alive": True}))
+async def livez(request: Request) -> Response:
+    """The event loop runs."""
+    return JSONResponse({"alive": True})
+
+
+@router.get(
+    "/readyz",
+    response_model=Readiness,
+    responses={503: {"model": Readiness, "description": "not ready, degraded or draining"}},
+)
+async def readyz(request: Request) -> Response:
+    """Whether the service takes work, with a finding per check."""
+    services = services_of(request)
+    readiness = await services.off_loop.run(lambda: readiness_of(services))
+    return json_answer(readiness, 200 if readiness.ready else 503)
+
+
+@router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+async def metrics(request: Request) -> Response:
+    """Prometheus metrics."""
+    services = services_of(request)
+    return Response(await services.off_loop.run(services.metrics.render), media_type=CONTENT_TYPE_LATEST)

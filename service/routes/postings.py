@@ -1,0 +1,172 @@
+"""Postings: put, patch, get, list, delete, and their pictures."""
+
+import hashlib
+import time
+from collections.abc import Mapping
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from index.postings import Posting
+from service import openapi
+from service.answers import Page, PostingAnswer, WrittenAnswer, json_answer
+from service.bundle.picture import thumbnail
+from service.bundle.views import View
+from service.catalogue import Stored
+from service.posting_ids import cursor_of, path_id
+from service.requests import etag, from_form, from_json, from_query, no_query, precondition_of
+from service.routes.examples import POSTING, WRITTEN
+from service.schemas import ListOptions, MatchOptions, PatchRequest, PictureOptions, PutOptions, PutRequest
+from service.services import services_of
+
+THUMBNAIL_SIDE = 256
+
+router = APIRouter(tags=["postings"])
+
+
+@router.put(
+    "/v1/postings/{posting_id}",
+    response_model=WrittenAnswer,
+    responses=openapi.success(200, "replaced, or unchanged", WRITTEN)
+    | openapi.success(201, "created", WRITTEN)
+    | openapi.problems(*openapi.FORM_BODY, *openapi.CONTENT, *openapi.ID, *openapi.WRITE),
+    openapi_extra={
+        "requestBody": openapi.form_body(PutRequest),
+        "parameters": [openapi.path_id(), *openapi.query(PutOptions), *openapi.PRECONDITIONS],
+    },
+)
+async def put(request: Request) -> Response:
+    """Store the whole of a posting; with `matches=true` also answer what it matches."""
+    started = time.perf_counter()
+    services = services_of(request)
+    posting_id, options, precondition = path_id(request), from_query(request, PutOptions), precondition_of(request)
+    draft = await from_form(request, PutRequest)
+    draft.require_one()
+    stored = await services.catalogue.put(posting_id, draft.image, draft.title, draft.metadata, precondition)
+    matches = None
+    if options.matches == "true":
+        matches = await services.matcher.match(stored.vectors, MatchOptions(), [posting_id], started)
+    written = stored.written
+    answer = WrittenAnswer(
+        posting_id, written.revision, written.created, written.changed, _views(stored.vectors), matches
+    )
+    return json_answer(answer, 201 if written.created else 200, etag(written.revision))
+
+
+@router.patch(
+    "/v1/postings/{posting_id}",
+    response_model=WrittenAnswer,
+    responses=openapi.success(200, "changed, or unchanged", WRITTEN | {"created": False})
+    | openapi.problems(
+        *openapi.JSON_BODY, *openapi.TITLE, *openapi.ID, *openapi.WRITE, "unknown-posting", "model-fault", "worker-died"
+    ),
+    openapi_extra={
+        "requestBody": openapi.json_body(PatchRequest),
+        "parameters": [openapi.path_id(), *openapi.PRECONDITIONS],
+    },
+)
+async def patch(request: Request) -> Response:
+    """Change title or metadata of a posting; its picture stays."""
+    no_query(request)
+    posting_id, precondition = path_id(request), precondition_of(request)
+    change = await from_json(request, PatchRequest)
+    stored = await services_of(request).catalogue.patch(posting_id, change.title, change.metadata, precondition)
+    return json_answer(_patched(posting_id, stored), headers=etag(stored.written.revision))
+
+
+@router.get(
+    "/v1/postings/{posting_id}",
+    response_model=PostingAnswer,
+    responses=openapi.success(200, "the posting", POSTING)
+    | openapi.problems(*openapi.ID, *openapi.READ, "unknown-posting", "unknown-field"),
+    openapi_extra={"parameters": [openapi.path_id()]},
+)
+async def get(request: Request) -> Response:
+    """One stored posting; its ETag is its revision."""
+    no_query(request)
+    posting = await services_of(request).catalogue.get(path_id(request))
+    return json_answer(_posting_answer(posting), headers=etag(posting.revision))
+
+
+@router.get(
+    "/v1/postings/{posting_id}/image",
+    response_class=Response,
+    responses=openapi.bytes_answer("image/jpeg", "the picture")
+    | {304: {"description": "the picture of If-None-Match"}}
+    | openapi.problems(*openapi.ID, *openapi.QUERY, *openapi.READ, "unknown-posting", "picture-not-kept"),
+    openapi_extra={
+        "parameters": [
+            openapi.path_id(),
+            *openapi.query(PictureOptions),
+            openapi.header("If-None-Match", "the ETag of a picture that the caller has; 304 where it is the same"),
+        ]
+    },
+)
+async def picture(request: Request) -> Response:
+    """The stored picture, re-encoded and without metadata."""
+    services = services_of(request)
+    options, posting_id = from_query(request, PictureOptions), path_id(request)
+    stored = await services.off_loop.run(lambda: services.index.picture(posting_id))
+    tag = f'"{hashlib.sha256(stored).hexdigest()[:32]}-{options.size}"'
+    headers = {"ETag": tag, "Cache-Control": "private, max-age=60"}
+    if tag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    if options.size == "thumbnail":
+        stored = await services.off_loop.run(lambda: thumbnail(stored, THUMBNAIL_SIDE))
+    return Response(stored, headers=headers, media_type="image/jpeg")
+
+
+@router.delete(
+    "/v1/postings/{posting_id}",
+    status_code=204,
+    response_class=Response,
+    responses=openapi.problems(*openapi.ID, *openapi.WRITE, "unknown-field"),
+    openapi_extra={"parameters": [openapi.path_id(), *openapi.PRECONDITIONS]},
+)
+async def delete(request: Request) -> Response:
+    """Remove a posting, also one that is not there."""
+    no_query(request)
+    await services_of(request).catalogue.delete(path_id(request), precondition_of(request))
+    return Response(status_code=204)
+
+
+@router.get(
+    "/v1/postings",
+    response_model=Page,
+    responses=openapi.success(200, "one page", {"postings": [POSTING], "next_cursor": "TUgwMS1YUy1CbGFjaw"})
+    | openapi.problems(*openapi.QUERY, *openapi.ID, *openapi.READ),
+    openapi_extra={"parameters": openapi.query(ListOptions)},
+)
+async def list_postings(request: Request) -> Response:
+    """Postings in order of their ids' bytes."""
+    services = services_of(request)
+    options = from_query(request, ListOptions)
+    found = await services.off_loop.run(
+        lambda: services.index.scan(after=options.after, limit=options.limit + 1, where=options.filter)
+    )
+    page, has_more = found[: options.limit], len(found) > options.limit
+    cursor = cursor_of(page[-1].posting_id) if has_more else None
+    return json_answer(Page(tuple(_posting_answer(posting) for posting in page), cursor))
+
+
+def _patched(posting_id: str, stored: Stored) -> WrittenAnswer:
+    written = stored.written
+    return WrittenAnswer(posting_id, written.revision, False, written.changed, _views(stored.vectors))
+
+
+def _posting_answer(posting: Posting) -> PostingAnswer:
+    return PostingAnswer(
+        posting_id=posting.posting_id,
+        title=posting.title,
+        metadata=posting.metadata,
+        views=_views(posting.vectors),
+        revision=posting.revision,
+        image_sha256=posting.image_digest,
+        created_at=posting.created_at,
+        updated_at=posting.updated_at,
+    )
+
+
+def _views(vectors: Mapping[str, object]) -> tuple[str, ...]:
+    return tuple(str(view) for view in View if view in vectors)
