@@ -279,8 +279,11 @@ def _checked_weights(weights: Mapping[str, float], dimensions: Mapping[str, int]
 
 
 def _make_directory(path: Path) -> None:
+    if path.is_dir():
+        return
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        path.mkdir(parents=True)
+        _sync_directory(path.parent)
     except OSError as exc:
         raise DirectoryUnusable(f"cannot make the directory {path}: {exc.strerror}") from exc
 
@@ -290,12 +293,15 @@ def _start_high_water(path: Path, high_water: HighWater, store: Store) -> None:
     with file_faults("high-water"):
         high_water.write(store.ledger().sequence)
         high_water.sync()
-        for directory in (path, path.parent):
-            descriptor = os.open(directory, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+        _sync_directory(path)
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _tags(where: Mapping[str, Scalar] | None) -> frozenset[str]:

@@ -1,0 +1,39 @@
+"""An index per test, opened as often as the test likes."""
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from index.index import Index
+from tests.index.oracle import DIMENSIONS, WEIGHTS
+
+OpenIndex = Callable[..., Index]
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    """Where the index of a test lives."""
+    return tmp_path / "index"
+
+
+@pytest.fixture
+def open_index(data_dir: Path) -> Iterator[OpenIndex]:
+    """Open the index of the test's directory; whatever is still open at the end is closed."""
+    opened: list[Index] = []
+
+    def open_(
+        path: Path = data_dir,
+        *,
+        dimensions: Mapping[str, int] = DIMENSIONS,
+        weights: Mapping[str, float] = WEIGHTS,
+        encoder_id: str = "sha256:one",
+        accept_loss: bool = False,
+    ) -> Index:
+        index = Index.open(path, encoder_id=encoder_id, dimensions=dimensions, weights=weights, accept_loss=accept_loss)
+        opened.append(index)
+        return index
+
+    yield open_
+    for index in opened:
+        index.close()
