@@ -18,6 +18,7 @@ MAX_AVIF_ITEMS = 1_000
 MAX_AV1_FRAMES_PER_ITEM = 16
 
 _SEQUENCE_HEADER = 1
+_SEQUENCE_HEADER_BYTES = 128  # more than the fields read here can take, which is 99
 _FRAME_HEADER, _FRAME, _REDUNDANT_FRAME_HEADER = 3, 6, 7
 
 
@@ -58,11 +59,12 @@ def check_avif(data: bytes) -> PictureHeader:
     if not AvifImagePlugin.SUPPORTED:
         raise UnsupportedImageFormat("expected JPEG, PNG, WebP or GIF, got AVIF; convert the picture")
     essence = bytearray(data)
-    essence[8:12] = b"avif"
     try:
         top = list(_boxes(data, 0, len(data)))
         for box in top:
-            if box.kind == b"moov":
+            if box.kind == b"ftyp":
+                essence[box.start : box.end] = data[box.start : box.end].replace(b"avis", b"avif")
+            elif box.kind == b"moov":
                 essence[box.start - 4 : box.start] = b"free"
         metas = [box for box in top if box.kind == b"meta"]
         if len(metas) != 1:
@@ -181,7 +183,7 @@ def _coded_pixels(stream: bytes) -> int:
         reader.number(header >> 2 & 1)
         size = _leb128(reader) if header & 2 else len(stream) - reader.position
         if kind == _SEQUENCE_HEADER:
-            pixels = max(pixels, _sequence_pixels(stream[reader.position : reader.position + min(size, 128)]))
+            pixels = max(pixels, _sequence_pixels(stream[reader.position : reader.position + size]))
         elif kind in (_FRAME_HEADER, _FRAME, _REDUNDANT_FRAME_HEADER):
             frames += 1
             if frames > MAX_AV1_FRAMES_PER_ITEM:
@@ -202,7 +204,7 @@ def _leb128(reader: _Reader) -> int:
 
 def _sequence_pixels(header: bytes) -> int:
     """Width times height of an AV1 sequence header (AV1 5.5.1). Raises ImageTooManyPixels, ImageMalformed."""
-    bits = "".join(f"{byte:08b}" for byte in header) + "0" * 32
+    bits = "".join(f"{byte:08b}" for byte in header[:_SEQUENCE_HEADER_BYTES].ljust(_SEQUENCE_HEADER_BYTES, b"\x00"))
     position = 4
 
     def read(count: int) -> int:

@@ -32,6 +32,9 @@ _READERS: Mapping[str, type[ImageFile]] = {
     "AVIF": AvifImageFile,
 }
 
+# What Pillow's five readers raise on damaged data; RuntimeError is the AVIF reader's.
+_PILLOW_ERRORS = (OSError, ValueError, SyntaxError, EOFError, RuntimeError, struct.error)
+
 _TURNS: Mapping[int, Image.Transpose] = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -73,7 +76,7 @@ def _read(header: PictureHeader, decode_side: int) -> tuple[Image.Image, bytes]:
         if isinstance(image, JpegImageFile):
             image.draft(None, (decode_side, decode_side))
         image.load()
-    except (OSError, ValueError, SyntaxError, EOFError, struct.error) as exc:
+    except _PILLOW_ERRORS as exc:
         if "truncated" in str(exc).lower():
             raise ImageTruncated(f"expected a whole {header.format} picture, got a part; send the whole file") from exc
         raise ImageMalformed(f"expected a readable {header.format} picture, got damaged data; export it again") from exc

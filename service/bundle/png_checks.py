@@ -14,10 +14,12 @@ MAX_METADATA_BYTES = 4 * 1024 * 1024
 _SIGNATURE_BYTES = 8
 _IEND = b"\x00\x00\x00\x00IEND\xaeB`\x82"
 _DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
+_COLOUR_AT = _SIGNATURE_BYTES + 8 + 9
+_INDEXED = 3
 _COLOURS_WITH_ALPHA = (4, 6)
 _METADATA = frozenset({b"tEXt", b"zTXt", b"iTXt", b"iCCP", b"eXIf"})
-# Everything else is dropped: metadata, private chunks, and the later frames of an animation.
-_ESSENTIAL = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT"})
+# Everything else after IHDR is dropped: metadata, private chunks, later frames, and a second IHDR of another size.
+_ESSENTIAL = frozenset({b"PLTE", b"tRNS", b"IDAT"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +39,13 @@ def check_png(data: bytes) -> PictureHeader:
     """
     chunks = _chunks(data)
     width, height, max_pixels = _check_header(data, next(chunks, None))
+    wanted = {b"IDAT", b"PLTE"} if data[_COLOUR_AT] == _INDEXED else {b"IDAT"}
     kept = [data[: _SIGNATURE_BYTES + 25]]
     pixels: list[_Chunk] = []
     metadata_bytes = 0
     exif = b""
     for chunk in chunks:
+        wanted.discard(chunk.kind)
         if chunk.kind in _METADATA:
             metadata_bytes += _decoded_bytes(data, chunk, MAX_METADATA_BYTES - metadata_bytes)
             if metadata_bytes > MAX_METADATA_BYTES:
@@ -54,8 +58,8 @@ def check_png(data: bytes) -> PictureHeader:
             pixels.append(chunk)
         if chunk.kind in _ESSENTIAL:
             kept.append(data[chunk.start : chunk.end + 4])
-    if not pixels:
-        raise ImageMalformed("expected a PNG with pixels, got none; export the picture again")
+    if wanted:
+        raise ImageMalformed("expected a PNG with pixels and their palette, got one without; export the picture again")
     check_size(width, height, max_pixels)
     _check_pixels(data, pixels)
     return PictureHeader("PNG", width, height, b"".join([*kept, _IEND]), exif)

@@ -60,8 +60,8 @@ def normalise_title(title: str) -> str:
     'Kopi & Susu 250ml'
     """
     text = html.unescape(title[:MAX_TITLE_CODE_POINTS])
-    text = unicodedata.normalize("NFKC", "".join(_visible(text)))
-    text = "".join(_visible(text)).replace("[", "[ ").replace("<", "< ")
+    text = unicodedata.normalize("NFKC", "".join(_visible(text)))  # which makes nothing invisible out of the visible
+    text = text.replace("[", "[ ").replace("<", "< ")
     return " ".join(text.split())[:MAX_TITLE_CODE_POINTS].rstrip()
 
 
