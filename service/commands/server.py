@@ -6,6 +6,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import uvicorn
@@ -13,6 +14,15 @@ import uvloop
 from starlette.applications import Starlette
 
 from service.commands.exits import CannotGoOn, PortInUse
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """What the server tells and asks: the address once it serves, that a stop was asked for, whether it has to stop."""
+
+    started: Callable[[str], None]
+    stopping: Callable[[], None]
+    must_stop: Callable[[], bool]
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -39,17 +49,19 @@ def cannot_listen(host: str, port: int, exc: OSError) -> CannotGoOn:
     return CannotGoOn(f"cannot listen on {host}, port {port}: {exc.strerror}; choose others with --host and --port")
 
 
-def run(app: Starlette, listener: socket.socket, stop_seconds: int, started: Callable[[str], None]) -> None:
+def run(app: Starlette, listener: socket.socket, stop_seconds: int, hooks: Hooks) -> None:
     """
-    Serve until SIGINT or SIGTERM; accepted requests may finish for `stop_seconds`, a second signal ends at once.
+    Serve until SIGINT, SIGTERM or `hooks.must_stop`.
+
+    Accepted requests may then finish for `stop_seconds`; a second signal ends at once.
 
     What the application raises while it opens is raised here, as it is.
     """
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(app, listener, stop_seconds, started))
+        runner.run(_serve(app, listener, stop_seconds, hooks))
 
 
-async def _serve(app: Starlette, listener: socket.socket, stop_seconds: int, started: Callable[[str], None]) -> None:
+async def _serve(app: Starlette, listener: socket.socket, stop_seconds: int, hooks: Hooks) -> None:
     # The lifespan runs here, not in uvicorn, which would log a traceback and end the process itself.
     async with app.router.lifespan_context(app) as state:
         config = uvicorn.Config(
@@ -62,16 +74,16 @@ async def _serve(app: Starlette, listener: socket.socket, stop_seconds: int, sta
             server_header=False,
             timeout_graceful_shutdown=stop_seconds,
         )
-        await _Server(config, state or {}, started).serve(sockets=[listener])
+        await _Server(config, state or {}, hooks).serve(sockets=[listener])
 
 
 class _Server(uvicorn.Server):
     """uvicorn's server, except that a stop on request is a success and not a death by signal."""
 
-    def __init__(self, config: uvicorn.Config, state: Mapping[str, Any], started: Callable[[str], None]) -> None:
+    def __init__(self, config: uvicorn.Config, state: Mapping[str, Any], hooks: Hooks) -> None:
         super().__init__(config)
         self._state = state
-        self._started = started
+        self._hooks = hooks
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Hand the application's state to the requests, accept connections, and say so."""
@@ -82,7 +94,11 @@ class _Server(uvicorn.Server):
             except OSError as exc:  # two processes may bind one port, but only one may listen there
                 host, port = listener.getsockname()[:2]
                 raise cannot_listen(host, port, exc) from exc
-            self._started(address_of(listener))
+            self._hooks.started(address_of(listener))
+
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second: is it time to stop?"""
+        return await super().on_tick(counter) or self._hooks.must_stop()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -99,6 +115,7 @@ class _Server(uvicorn.Server):
     def _stop(self) -> None:
         self.force_exit = self.should_exit
         self.should_exit = True
+        self._hooks.stopping()
 
 
 def address_of(listener: socket.socket) -> str:

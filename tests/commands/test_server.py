@@ -20,7 +20,7 @@ from contextlib import asynccontextmanager
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
-from service.commands.server import listen, run
+from service.commands.server import Hooks, listen, run
 
 @asynccontextmanager
 async def lifespan(app):
@@ -29,14 +29,22 @@ async def lifespan(app):
     yield {"word": "hello"}
     print("closed", flush=True)
 
+failed = []
+
 async def answer(request):
     print("accepted", flush=True)
+    failed.extend(request.query_params.getlist("fail"))
     await asyncio.sleep(float(request.query_params["s"]))
     return PlainTextResponse(request.state.word)
 
 app = Starlette(routes=[Route("/", answer)], lifespan=lifespan)
+hooks = Hooks(
+    started=lambda address: print(address, flush=True),
+    stopping=lambda: print("stopping", flush=True),
+    must_stop=lambda: bool(failed),
+)
 try:
-    run(app, listen("127.0.0.1", 0), stop_seconds=20, started=lambda address: print(address, flush=True))
+    run(app, listen("127.0.0.1", 0), stop_seconds=20, hooks=hooks)
 except ValueError as exc:
     print("told:", exc)
     sys.exit(3)
@@ -54,7 +62,7 @@ def app(*arguments: str) -> Iterator[subprocess.Popen[str]]:
 
 
 @contextmanager
-def asked(process: subprocess.Popen[str], seconds: float) -> Iterator[list[str]]:
+def asked(process: subprocess.Popen[str], **query: float) -> Iterator[list[str]]:
     """Ask for an answer that takes its time, and go on once the question has arrived."""
     assert process.stdout is not None
     address = process.stdout.readline().strip()
@@ -62,7 +70,7 @@ def asked(process: subprocess.Popen[str], seconds: float) -> Iterator[list[str]]
 
     def ask() -> None:
         try:
-            answers.append(httpx.get(address, params={"s": seconds}, timeout=30).text)
+            answers.append(httpx.get(address, params=query, timeout=30).text)
         except httpx.RequestError as exc:
             answers.append(type(exc).__name__)
 
@@ -77,23 +85,34 @@ def asked(process: subprocess.Popen[str], seconds: float) -> Iterator[list[str]]
 def test_a_stop_loses_no_accepted_request(number: signal.Signals) -> None:
     """On SIGTERM or SIGINT an accepted request is answered, the application is closed, and the exit code is 0."""
     with app() as process:
-        with asked(process, 0.5) as answers:
+        with asked(process, s=0.5) as answers:
             process.send_signal(number)
         out, err = process.communicate(timeout=20)
 
     assert answers == ["hello"]
-    assert (out, err, process.returncode) == ("closed\n", "", 0)
+    assert (out, err, process.returncode) == ("stopping\nclosed\n", "", 0)
 
 
 def test_a_second_signal_means_now() -> None:
     """A second signal does not wait for accepted requests, and still closes the application."""
     with app() as process:
-        with asked(process, 15) as answers:
+        with asked(process, s=15) as answers:
             process.send_signal(signal.SIGTERM)
             process.send_signal(signal.SIGINT)
         out, _ = process.communicate(timeout=5)
 
     assert answers != ["hello"]
+    assert (out, process.returncode) == ("stopping\nstopping\nclosed\n", 0)
+
+
+def test_an_application_that_has_to_stop() -> None:
+    """A fault after which the application must not go on ends it like a signal does: what was accepted is answered."""
+    with app() as process:
+        with asked(process, s=0.3, fail=1) as answers:
+            pass
+        out, _ = process.communicate(timeout=20)
+
+    assert answers == ["hello"]
     assert (out, process.returncode) == ("closed\n", 0)
 
 
