@@ -181,6 +181,8 @@ class IndexMachine(RuleBasedStateMachine):
                 self.index.put(draft(posting_id, posting)).result(10)
         if not copies or MOMENTS[moment][2]:  # the write changed nothing, or was committed before the moment
             self.remember(posting_id, posting) if posting else self.forget(posting_id)
+        elif posting is not None and moment == "before commit":
+            self.keep_picture(posting)  # it came first, and stays if another posting has the same one
         if copies:
             self.index.close()
             self.path = copies[0]
@@ -211,19 +213,22 @@ class IndexMachine(RuleBasedStateMachine):
     def remember(self, posting_id: str, posting: Known) -> tuple[bool, bool]:
         """Put into the dictionary; returns whether that created and whether it changed anything."""
         before = self.known.get(posting_id)
-        if posting.picture is not None and posting.image_digest is not None:
-            self.stored_pictures[posting.image_digest] = posting.picture
-        if before is not None and same(before, posting):
-            return False, False
-        self.known[posting_id] = posting
-        self.drop_pictures()
-        return before is None, True
+        changed = before is None or not same(before, posting)
+        if changed:
+            self.known[posting_id] = posting
+        self.keep_picture(posting)
+        return before is None, changed
 
     def forget(self, posting_id: str) -> bool:
         """Delete from the dictionary; returns whether it was there."""
         was_there = self.known.pop(posting_id, None) is not None
         self.drop_pictures()
         return was_there
+
+    def keep_picture(self, posting: Known) -> None:
+        if posting.picture is not None and posting.image_digest is not None:
+            self.stored_pictures[posting.image_digest] = posting.picture
+        self.drop_pictures()
 
     def drop_pictures(self) -> None:
         used = {posting.image_digest for posting in self.known.values()}
@@ -273,8 +278,8 @@ def assert_is(posting: Any, known: Known) -> None:
 
 TestIndexMachine = IndexMachine.TestCase
 TestIndexMachine.settings = settings(
-    max_examples=60,
-    stateful_step_count=30,
+    max_examples=150,
+    stateful_step_count=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
