@@ -82,9 +82,9 @@ def _draw_postings(images: Path, order: Order) -> list[Row]:
     family, rng = draw_family(seed, number), np.random.default_rng([seed, number, 2])
     shared = b""
     if len(family) > 1 and rng.random() < 0.3:
-        shared = photograph([_view(seed, number, member, 0) for member in range(len(family))], family[0].brand, rng)
+        shared = photograph([draw_view(seed, number, member, 0) for member in range(len(family))], family[0].brand, rng)
     for member, product in enumerate(family):
-        pictures, view = list[bytes](), cache(partial(_view, seed, number, member))
+        pictures, view = list[bytes](), cache(partial(draw_view, seed, number, member))
         for posting in range(wanted[member]):
             rng = np.random.default_rng([seed, number, member + 1, posting + 1])
             if posting == 1 and shared:
@@ -103,7 +103,7 @@ def _draw_postings(images: Path, order: Order) -> list[Row]:
     return rows
 
 
-def _view(seed: int, number: int, member: int, pose: int) -> Image.Image:
+def draw_view(seed: int, number: int, member: int, pose: int) -> Image.Image:
     """A product of a family as it stands before the camera, in one of several poses."""
     product, rng = draw_family(seed, number)[member], np.random.default_rng([seed, number, member + 1, 0, pose + 1])
     draw = turned if product.shape in shop().turned else boxed if product.shape in shop().boxes else cut_out
