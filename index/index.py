@@ -1,29 +1,19 @@
 """The index: postings, durable and searchable at once."""
 
-import math
-import os
 import threading
 from collections.abc import Collection, Mapping
 from concurrent.futures import Future
-from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
 from index import changes
 from index.commit import Committer
-from index.errors import DirectoryUnusable, PictureNotKept, StorageFailed, StorageFull, UnknownPosting
-from index.faults import file_faults
-from index.flat import FlatIndex
-from index.highwater import HighWater
-from index.lock import DirectoryLock
-from index.pictures import Pictures
+from index.errors import PictureNotKept, StorageFailed, StorageFull, UnknownPosting
+from index.opening import Parts, open_parts
 from index.postings import ANY, Draft, Hit, Patch, Posting, Precondition, Scalar, UnitVector, Written
-from index.quarantine import Quarantine
-from index.reader import Reader
-from index.refill import accept_what_is_there, check_books, check_high_water, refill, repair_derived
 from index.rows import Content, Row, half_vector, json_bytes, pack_vectors, tag, to_posting
 from index.search import Floors, Question, Searcher
-from index.store import Store
+from index.store import Binding
 from index.writer import Writer
 
 
@@ -35,28 +25,17 @@ class Index:
     a killed process and a power cut, and every answer that begins from then on knows of it.
     """
 
-    def __init__(
-        self,
-        *,
-        dimensions: Mapping[str, int],
-        flat: FlatIndex,
-        reader: Reader,
-        searcher: Searcher,
-        pictures: Pictures,
-        quarantine: Quarantine,
-        committer: Committer,
-        resources: ExitStack,
-    ) -> None:
-        """Called by `open`, which builds the parts."""
+    def __init__(self, parts: Parts, dimensions: Mapping[str, int], weights: Mapping[str, float]) -> None:
+        """Called by `open`."""
         self._dimensions = dimensions
-        self._flat = flat
-        self._reader = reader
-        self._searcher = searcher
-        self._pictures = pictures
-        self._quarantine = quarantine
-        self._committer = committer
-        self._resources = resources
-        self._writer = Writer(committer)
+        self._flat = parts.flat
+        self._reader = parts.reader
+        self._pictures = parts.pictures
+        self._quarantine = parts.quarantine
+        self._resources = parts.resources
+        self._searcher = Searcher(parts.flat, parts.reader, parts.quarantine, dimensions, weights)
+        self._committer = Committer(parts.store, parts.pictures, parts.high_water, parts.flat, parts.quarantine)
+        self._writer = Writer(self._committer)
         self._closing = threading.Lock()
         self._closed = False
 
@@ -81,42 +60,12 @@ class Index:
 
         Raises:
             CannotOpen: see the tree in `index.errors`; nothing was changed.
+            ValueError: a view has no positive weight.
             StorageFull, StorageFailed: the disk does not take what an open index needs.
         """
-        dimensions = dict(sorted(dimensions.items()))
-        weights = _checked_weights(weights, dimensions)
-        _make_directory(path)
-        with ExitStack() as opened:
-            opened.callback(DirectoryLock(path).release)
-            high_water = HighWater(path / HIGH_WATER)
-            opened.callback(high_water.close)
-            store = Store(path, encoder_id=encoder_id, dimensions=dimensions)
-            opened.callback(store.connection.close)
-            flat, quarantine = FlatIndex(dimensions, weights), Quarantine()
-            with store.faults():
-                if accept_loss:
-                    accept_what_is_there(store, high_water.read())
-                check_high_water(store, high_water.read())
-                filled = refill(store, flat, quarantine)
-                check_books(store, damaged=len(quarantine.labels()))
-                repair_derived(store, filled, quarantine)
-            _start_high_water(path, high_water, store)
-            pictures = Pictures(path)
-            opened.callback(pictures.close)
-            if not quarantine.labels():  # a damaged row may have a picture and cannot say so
-                pictures.remove_all_but(filled.image_digests)
-            reader = Reader(path)
-            opened.callback(reader.close)
-            return cls(
-                dimensions=dimensions,
-                flat=flat,
-                reader=reader,
-                searcher=Searcher(flat, reader, quarantine, dimensions, weights),
-                pictures=pictures,
-                quarantine=quarantine,
-                committer=Committer(store, pictures, high_water, flat, quarantine),
-                resources=opened.pop_all(),
-            )
+        binding = Binding(encoder_id, dict(sorted(dimensions.items())))
+        parts = open_parts(path, binding, weights, accept_loss=accept_loss)
+        return cls(parts, binding.dimensions, dict(weights))
 
     def put(self, draft: Draft, precondition: Precondition = ANY) -> "Future[Written]":
         """
@@ -265,43 +214,6 @@ class Index:
         if change.title_vector is None:
             return b""
         return half_vector(change.title_view, change.title_vector, self._dimensions).astype("<f2").tobytes()
-
-
-HIGH_WATER = "high-water"
-
-
-def _checked_weights(weights: Mapping[str, float], dimensions: Mapping[str, int]) -> dict[str, float]:
-    for view in dimensions:
-        weight = weights.get(view, 0.0)
-        if not (math.isfinite(weight) and weight > 0):
-            raise ValueError(f"{view}: expected a positive weight, got {weight}")
-    return dict(weights)
-
-
-def _make_directory(path: Path) -> None:
-    if path.is_dir():
-        return
-    try:
-        path.mkdir(parents=True)
-        _sync_directory(path.parent)
-    except OSError as exc:
-        raise DirectoryUnusable(f"cannot make the directory {path}: {exc.strerror}") from exc
-
-
-def _start_high_water(path: Path, high_water: HighWater, store: Store) -> None:
-    """From here on the mark is there, on the disk, and so are the names of the files."""
-    with file_faults("high-water"):
-        high_water.write(store.ledger().sequence)
-        high_water.sync()
-        _sync_directory(path)
-
-
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _tags(where: Mapping[str, Scalar] | None) -> frozenset[str]:

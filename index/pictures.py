@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from hashlib import blake2b
 from pathlib import Path
 
@@ -34,7 +34,7 @@ class Pictures:
         self._path = directory / DATABASE
         self._lock = threading.Lock()
         try:
-            self._connection = self._open()
+            self._connection = open_pictures(self._path)
         except DatabaseDamaged:
             self._connection = self._open_anew()
 
@@ -107,15 +107,23 @@ class Pictures:
         ).get
         return row
 
-    def _open(self) -> apsw.Connection:
-        return open_database(self._path, application_id=APPLICATION_ID, version=SCHEMA_VERSION, schema=SCHEMA)
-
     def _open_anew(self) -> apsw.Connection:
         for suffix in ("-wal", "-shm"):
             self._path.with_name(DATABASE + suffix).unlink(missing_ok=True)
         self._path.replace(self._path.with_name(DATABASE + ".damaged"))
         logger.error("the file of pictures is damaged and was set aside; postings match on without their pictures")
-        return self._open()
+        return open_pictures(self._path)
+
+
+def open_pictures(path: Path) -> apsw.Connection:
+    """Open or create the file; raises as `open_database`."""
+    return open_database(path, application_id=APPLICATION_ID, version=SCHEMA_VERSION, schema=SCHEMA)
+
+
+def stored_pictures(connection: apsw.Connection) -> Iterator[tuple[bytes, bool]]:
+    """Every stored picture's digest, and whether it is as it was written."""
+    for image_digest, checksum, picture in connection.execute("SELECT image_digest, checksum, picture FROM picture"):
+        yield image_digest, _intact(image_digest, checksum, picture)
 
 
 def _checksum(image_digest: bytes, picture: bytes) -> bytes:

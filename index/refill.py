@@ -1,18 +1,16 @@
-"""What a start does: read and verify every row, fill FAISS, repair what is derived, check the books."""
+"""What a start does: read and verify every row, fill FAISS, and repair what else is derived from the rows."""
 
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from index.errors import RowsMissing
 from index.flat import FlatIndex, Placement
 from index.quarantine import Quarantine
 from index.rows import Row, metadata_of, tags_of
-from index.store import Ledger, Store
+from index.store import Store
 
 logger = logging.getLogger(__name__)
 _BATCH = 4_096
-_CURE = "restore a backup, or start with --accept-loss to go on with what is there"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,24 +25,6 @@ class Filled:
     ids: int
     tags: int
     image_digests: frozenset[bytes]
-
-
-def check_high_water(store: Store, high_water: int | None) -> None:
-    """
-    Hold the database to the mark that was written after its last commit.
-
-    Args:
-        high_water: the last acknowledged sequence number, None where its file is new or damaged.
-
-    Raises:
-        RowsMissing: the database does not reach it.
-    """
-    sequence = store.ledger().sequence
-    if high_water is not None and sequence < high_water:
-        raise RowsMissing(
-            f"expected the database to reach write {high_water}, got {sequence}: its last writes are missing "
-            f"(was its -wal file lost, or an older copy put back?); {_CURE}"
-        )
 
 
 def refill(store: Store, flat: FlatIndex, quarantine: Quarantine) -> Filled:
@@ -66,44 +46,26 @@ def refill(store: Store, flat: FlatIndex, quarantine: Quarantine) -> Filled:
     return Filled(ids, tags, frozenset(image_digests))
 
 
+def ids_disagree(store: Store, filled: Filled, quarantine: Quarantine) -> bool:
+    """Whether the index of ids holds other ids than the rows."""
+    damaged = quarantine.labels()
+    return filled.ids != sum(hash(entry) for entry in store.id_entries() if entry[1] not in damaged)
+
+
+def tags_disagree(store: Store, filled: Filled, quarantine: Quarantine) -> bool:
+    """Whether the table of tags holds others than the rows' metadata."""
+    damaged = quarantine.labels()
+    return filled.tags != sum(hash(entry) for entry in store.tag_entries() if entry[1] not in damaged)
+
+
 def repair_derived(store: Store, filled: Filled, quarantine: Quarantine) -> None:
     """Rebuild the index of ids and the tags where they disagree with the rows."""
-    damaged = quarantine.labels()
-    if filled.ids != sum(hash(entry) for entry in store.id_entries() if entry[1] not in damaged):
+    if ids_disagree(store, filled, quarantine):
         logger.error("the index of ids disagrees with the rows and is rebuilt")
-        store.connection.execute("REINDEX")
-    if filled.tags != sum(hash(entry) for entry in store.tag_entries() if entry[1] not in damaged):
+        store.reindex()
+    if tags_disagree(store, filled, quarantine):
         logger.error("the tags disagree with the rows and are rebuilt")
         store.replace_tags((tag, row.label) for row in _sound_rows(store, quarantine) for tag in _tags(row))
-
-
-def check_books(store: Store, damaged: int) -> None:
-    """
-    Hold the table to the ledger.
-
-    Args:
-        damaged: how many rows are quarantined; a damaged sequence number moves the sum, not the count.
-
-    Raises:
-        RowsMissing: acknowledged rows are gone, or older ones are back.
-    """
-    ledger = store.ledger()
-    postings, sequence_sum = store.recount()
-    agree = sequence_sum == ledger.sequence_sum and store.newest() <= ledger.sequence
-    if postings != ledger.postings or not (agree or damaged):
-        raise RowsMissing(
-            f"expected {ledger.postings} postings as of write {ledger.sequence}, got {postings} or other ones: "
-            f"rows were lost or brought back behind the index; {_CURE}"
-        )
-    if not agree:
-        store.write_ledger(Ledger(ledger.sequence, postings, sequence_sum))
-
-
-def accept_what_is_there(store: Store, high_water: int | None) -> None:
-    """Make the ledger agree with the table, and never use a sequence number again."""
-    postings, sequence_sum = store.recount()
-    sequence = max(store.ledger().sequence, high_water or 0, store.newest())
-    store.write_ledger(Ledger(sequence, postings, sequence_sum))
 
 
 def _sound_rows(store: Store, quarantine: Quarantine) -> Iterator[Row]:

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from index.errors import EncoderMismatch
+from index.errors import DatabaseDamaged, EncoderMismatch
 from index.faults import sqlite_faults
 from index.rows import Row, SqliteValue, from_columns, to_columns
 from index.sqlite import open_database
@@ -45,6 +45,14 @@ CREATE TABLE ledger (
 
 
 @dataclass(frozen=True, slots=True)
+class Binding:
+    """What the vectors of an index were made with; `dimensions` per view."""
+
+    encoder_id: str
+    dimensions: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
 class Ledger:
     """
     What the table must hold: the last sequence number given, how many rows, and the sum of their sequence numbers.
@@ -60,22 +68,39 @@ class Ledger:
 class Store:
     """The writing connection. Not thread-safe: the writer thread alone uses it once the index is open."""
 
-    def __init__(self, directory: Path, *, encoder_id: str, dimensions: Mapping[str, int]) -> None:
-        """
-        Open or create the database and hold it to its encoders.
-
-        Raises:
-            EncoderMismatch: it was made with other encoders or dimensions.
-            CannotOpen: as `open_database`.
-        """
+    def __init__(self, directory: Path) -> None:
+        """Open or create the database; raises as `open_database`."""
         self.connection = open_database(
             directory / DATABASE, application_id=APPLICATION_ID, version=SCHEMA_VERSION, schema=SCHEMA
         )
+
+    def binding(self) -> Binding | None:
+        """What the vectors were made with, or None before the first `bind`."""
+        bound: tuple[str, str] | None = self.connection.execute("SELECT encoder_id, dimensions FROM ledger").get
+        if bound is None:
+            return None
         try:
-            self._bind(encoder_id, json.dumps(dict(sorted(dimensions.items()))))
-        except BaseException:
-            self.connection.close()
-            raise
+            return Binding(bound[0], json.loads(bound[1]))
+        except ValueError as exc:
+            raise DatabaseDamaged(f"{DATABASE}: cannot read which encoders it has; restore a backup") from exc
+
+    def bind(self, wanted: Binding) -> None:
+        """
+        Hold a new database to these encoders for good, and an old one to its own.
+
+        Raises:
+            EncoderMismatch: it was made with others.
+        """
+        bound = self.binding()
+        if bound is None:
+            values = (wanted.encoder_id, json.dumps(dict(wanted.dimensions)))
+            self.connection.execute("INSERT INTO ledger VALUES (?, ?, 0, 0, 0)", values)
+        elif bound != wanted:
+            raise EncoderMismatch(
+                f"the index holds vectors of encoders {bound.encoder_id} {bound.dimensions}, the bundle has "
+                f"{wanted.encoder_id} {wanted.dimensions}; use a bundle with the index's encoders, or another data "
+                f"directory"
+            )
 
     def faults(self) -> AbstractContextManager[None]:
         """Translate SQLite's errors; see `sqlite_faults`."""
@@ -106,12 +131,15 @@ class Store:
         if self.in_transaction:
             self.connection.execute("ROLLBACK")
 
-    def recount(self) -> tuple[int, int]:
-        """What the table holds in fact: rows, and the sum of their sequence numbers."""
+    def recount(self) -> Ledger:
+        """What the table holds in fact; `sequence` is the highest number in it."""
         # The mask keeps a damaged number from overflowing the sum; no true one comes near 2^40.
-        query = "SELECT count(*), coalesce(sum(sequence & 0xFFFFFFFFFF), 0) FROM posting"
-        counted: tuple[int, int] = self.connection.execute(query).get
-        return counted
+        query = """
+            SELECT coalesce(max(max(sequence), max(label)), 0), count(*), coalesce(sum(sequence & 0xFFFFFFFFFF), 0)
+            FROM posting
+        """
+        counted: tuple[int, int, int] = self.connection.execute(query).get
+        return Ledger(*counted)
 
     def row(self, posting_id: bytes) -> Row | None:
         """The row of this id, verified; raises CorruptRow."""
@@ -143,6 +171,10 @@ class Store:
             self.connection.execute("DELETE FROM tag")
             self.connection.executemany("INSERT INTO tag VALUES (?, ?)", entries)
 
+    def reindex(self) -> None:
+        """Build the indexes of the table anew from its rows."""
+        self.connection.execute("REINDEX posting")
+
     def write_ledger(self, ledger: Ledger) -> None:
         """Record what the table holds; the last statement of a group."""
         self.connection.execute(
@@ -166,20 +198,3 @@ class Store:
     def tag_entries(self) -> Iterator[tuple[str, int]]:
         """All (tag, label) as stored."""
         return iter(self.connection.execute("SELECT tag, label FROM tag"))
-
-    def newest(self) -> int:
-        """The highest sequence number or label in the table, 0 where it is empty."""
-        newest: int = self.connection.execute("SELECT coalesce(max(max(sequence), max(label)), 0) FROM posting").get
-        return newest
-
-    def _bind(self, encoder_id: str, dimensions: str) -> None:
-        with self.faults():
-            bound = self.connection.execute("SELECT encoder_id, dimensions FROM ledger").fetchall()
-            if not bound:
-                self.connection.execute("INSERT INTO ledger VALUES (?, ?, 0, 0, 0)", (encoder_id, dimensions))
-                return
-        if bound != [(encoder_id, dimensions)]:
-            raise EncoderMismatch(
-                f"the index holds vectors of encoders {bound[0][0]} {bound[0][1]}, the bundle has {encoder_id} "
-                f"{dimensions}; use a bundle with the index's encoders, or another data directory"
-            )

@@ -79,8 +79,8 @@ class Transaction:
             return
         self.store.remove(label, tags=None)
         self.placements.append(Placement(label, b"", None))
-        postings, sequence_sum = self.store.recount()
-        self.ledger = Ledger(self.ledger.sequence + 1, postings, sequence_sum)
+        found = self.store.recount()
+        self.ledger = Ledger(self.ledger.sequence + 1, found.postings, found.sequence_sum)
 
     def _take_out(self, row: Row) -> None:
         self.store.remove(row.label, tags_of(metadata_of(row.content)))
