@@ -1,9 +1,10 @@
 """Who is let in: bounded by waiting work and by the memory of bodies in flight, refused while stopping."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from service.batcher import AnyLane
 from service.errors import Draining, Overloaded
 
 MAX_RESERVED_BYTES = 16 * 1024 * 1024  # no body in memory is longer: a form, a JSON body, a bulk line
@@ -14,8 +15,10 @@ MAX_BULK_BYTES = 32 * 1024 * 1024
 class Admission:
     """The door of the service. Used from the event loop alone."""
 
-    def __init__(self, upload_budget_bytes: int) -> None:
+    def __init__(self, upload_budget_bytes: int, max_queued_ms: int) -> None:
         self._budget = self._free = upload_budget_bytes
+        self.max_queued_ms = max_queued_ms
+        self.lanes: Sequence[AnyLane] = ()
         self.draining = False
         self.storage_failed = False
 
@@ -28,21 +31,31 @@ class Admission:
         """Let nobody in any more; may be called from a signal handler."""
         self.draining = True
 
+    def backlog_ms(self) -> float:
+        """How long the slowest lane will need for what it has."""
+        return max((lane.backlog_ms() for lane in self.lanes), default=0.0)
+
+    def require_room(self) -> None:
+        """Raises Overloaded where more is waiting than is done soon."""
+        if (backlog := self.backlog_ms()) > self.max_queued_ms:
+            raise Overloaded(
+                f"expected at most {self.max_queued_ms} ms of waiting work, got {backlog:.0f}; send it again later",
+                retry_after_s=1 + round(backlog / 1e3),
+            )
+
     @contextmanager
-    def let_in(self, body_bytes: int | None, require_room: Callable[[], None]) -> Iterator[None]:
+    def let_in(self, body_bytes: int | None) -> Iterator[None]:
         """
         Hold a place for a request whose body has not been read.
 
         Args:
             body_bytes: length of the body, None where it is not known.
-            require_room: raises Overloaded where too much work is waiting.
 
         Raises:
             Draining, Overloaded.
         """
         if self.draining:
             raise Draining("the service is stopping; send the request again in a moment", retry_after_s=5)
-        require_room()
         reserved = MAX_RESERVED_BYTES if body_bytes is None else min(body_bytes, MAX_RESERVED_BYTES)
         if reserved > self._free:
             raise Overloaded(f"expected at most {self._budget} bytes of bodies at once, got more; send it again later")

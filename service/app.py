@@ -36,7 +36,7 @@ def create_app(settings: Settings) -> FastAPI:
 
 def build_app(settings: Settings, load: Loader) -> FastAPI:
     """As `create_app`, with another way to come by a bundle."""
-    admission, metrics = Admission(settings.upload_budget_mib * 1024 * 1024), Metrics()
+    admission, metrics = Admission(settings.upload_budget_mib * 1024 * 1024, settings.max_queued_ms), Metrics()
     stages = Stages(metrics.stage)
 
     @asynccontextmanager
@@ -90,25 +90,34 @@ def _open(
         bundle,
         threads=threads,
         stored_side=settings.stored_picture_side,
-        max_queued_ms=settings.max_queued_ms,
+        require_room=admission.require_room,
         stages=stages,
         observe_batch=metrics.batch,
     )
     opened.callback(encoder.close)
+    matcher = Matcher(
+        index,
+        bundle.decision,
+        bundle.fingerprint,
+        threads=threads,
+        stages=stages,
+        observe_batch=metrics.batch,
+    )
+    opened.callback(matcher.lane.close)
+    lanes = admission.lanes = (*encoder.lanes(), matcher.lane)
     metrics.watch("kembar_index_postings", "Postings served.", "view_set", index.counts)
-    metrics.watch("kembar_queue_length", "Jobs waiting.", "lane", lambda: {x.name: x.waiting for x in encoder.lanes()})
+    metrics.watch("kembar_queue_length", "Jobs waiting.", "lane", lambda: {lane.name: lane.waiting for lane in lanes})
     return Services(
         bundle=bundle,
         index=index,
         encoder=encoder,
         catalogue=Catalogue(index, encoder, off_loop, admission.fail),
-        matcher=Matcher(index, bundle.decision, bundle.fingerprint, off_loop, stages),
+        matcher=matcher,
         off_loop=off_loop,
         admission=admission,
         bulk_gate=BulkGate(),
         metrics=metrics,
         data_dir=settings.data_dir,
-        max_queued_ms=settings.max_queued_ms,
     )
 
 

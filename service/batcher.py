@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from service.bundle.errors import PostingError
 from service.errors import Draining, WorkerDied
@@ -200,3 +200,6 @@ class Lane(Generic[Item, Result]):
         for job in orphans:
             job.future.set_exception(WorkerDied("the worker that held this request died; send the request again"))
         self._start_worker()
+
+
+AnyLane: TypeAlias = Lane[Any, Any]

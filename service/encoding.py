@@ -3,22 +3,18 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from service.batcher import Done, Lane, Priority
+from service.batcher import AnyLane, Lane, Priority
 from service.bundle.bundle import Bundle
 from service.bundle.picture import decode_picture, picture_tensor, stored_picture
 from service.bundle.views import View
-from service.errors import Overloaded
 from service.stages import Stage, Stages
 
 MAX_BATCH = 16
 Vector = NDArray[np.float32]
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +50,12 @@ class PostingEncoder:
         *,
         threads: int,
         stored_side: int,
-        max_queued_ms: int,
+        require_room: Callable[[], None],
         stages: Stages,
         observe_batch: Callable[[str, int], None],
     ) -> None:
         self._bundle, self._stored_side = bundle, stored_side
-        self._max_queued_ms, self._stages = max_queued_ms, stages
+        self._require_room, self._stages = require_room, stages
         specs = bundle.manifest.encoders
         batched = {view: specs[view].rows_independent for view in specs}
         self._decode = Lane(
@@ -107,12 +103,8 @@ class PostingEncoder:
         """Whether `to_keep` gives a picture for a picture."""
         return self._stored_side > 0
 
-    def backlog_ms(self) -> float:
-        """How long the slowest lane will need for what it has."""
-        return max(lane.backlog_ms() for lane in self.lanes())
-
-    def lanes(self) -> "tuple[Lane[_Upload, _Decoded], Lane[NDArray[np.uint8], Vector], Lane[str, Vector]]":
-        """The three lanes, for readiness and metrics."""
+    def lanes(self) -> Sequence[AnyLane]:
+        """The three lanes, for admission, readiness and metrics."""
         return self._decode, self._image, self._title
 
     def close(self) -> None:
@@ -122,7 +114,7 @@ class PostingEncoder:
 
     async def _encode(self, image: bytes | None, title: str | None, stored_side: int, priority: Priority) -> Encoded:
         if priority is not Priority.BULK:
-            self.require_room()
+            self._require_room()
         (picture, image_vector), title_vector = await asyncio.gather(
             self._encode_picture(image, stored_side, priority),
             self._encode_title(title, priority),
@@ -130,36 +122,20 @@ class PostingEncoder:
         found: dict[str, Vector | None] = {View.IMAGE: image_vector, View.TITLE: title_vector}
         return Encoded({view: vector for view, vector in found.items() if vector is not None}, picture)
 
-    def require_room(self) -> None:
-        """Raises Overloaded where more is waiting than is done soon."""
-        if (backlog := self.backlog_ms()) > self._max_queued_ms:
-            raise Overloaded(
-                f"expected at most {self._max_queued_ms} ms of waiting work, got {backlog:.0f}; send it again later",
-                retry_after_s=1 + round(backlog / 1e3),
-            )
-
     async def _encode_picture(
         self, image: bytes | None, stored_side: int, priority: Priority
     ) -> tuple[bytes | None, Vector | None]:
         if image is None:
             return None, None
         upload, megabytes = _Upload(image, stored_side), len(image) / 1e6 + 0.1
-        decoded = await self._through(self._decode, upload, megabytes, priority, Stage.DECODE)
-        vector = await self._through(self._image, decoded.tensor, 1.0, priority, Stage.IMAGE)
+        decoded = await self._stages.through(Stage.DECODE, self._decode, upload, megabytes, priority)
+        vector = await self._stages.through(Stage.IMAGE, self._image, decoded.tensor, 1.0, priority)
         return decoded.picture, vector
 
     async def _encode_title(self, title: str | None, priority: Priority) -> Vector | None:
         if title is None:
             return None
-        return await self._through(self._title, title, 1.0, priority, Stage.TITLE)
-
-    async def _through(
-        self, lane: Lane[Item, Result], item: Item, cost: float, priority: Priority, stage: Stage
-    ) -> Result:
-        done: Done[Result] = await asyncio.wrap_future(lane.submit(item, cost, priority))
-        self._stages.spend(Stage.QUEUE, done.waited_s)
-        self._stages.spend(stage, done.ran_s)
-        return done.result
+        return await self._stages.through(Stage.TITLE, self._title, title, 1.0, priority)
 
     def _decode_all(self, uploads: Sequence[_Upload]) -> Sequence[_Decoded]:
         return [self._decode_one(upload) for upload in uploads]

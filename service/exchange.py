@@ -55,11 +55,9 @@ class Exchanges:
                 await self._let_in(exchange)
         except ClientDisconnect:
             exchange.gone = True
-        except TimeoutError:
+        except TimeoutError:  # the app's own are translated where they arise
             if not exchange.gone:
-                await self._refuse(
-                    exchange, DeadlinePassed("the deadline of X-Request-Timeout-Ms passed; allow more time")
-                )
+                await self._refuse(exchange, DeadlinePassed("X-Request-Timeout-Ms passed; allow more time"))
         except Exception as exc:  # noqa: BLE001 - the top of a request; the table of problems knows them all
             await self._refuse(exchange, exc)
 
@@ -67,10 +65,10 @@ class Exchanges:
         if not exchange.path.startswith("/v1/"):
             await self._app(exchange.scope, exchange.receive, exchange.send)
             return
-        # A bulk load is slowed down line by line, not refused.
-        is_queued = exchange.has_body and exchange.path != BULK_PATH
-        require_room = exchange.services.encoder.require_room if is_queued else _always_room
-        with self._admission.let_in(exchange.body_bytes(), require_room):
+        # Only what will queue; a bulk load is slowed down line by line, not refused.
+        if (exchange.has_body or exchange.path.endswith("/matches")) and exchange.path != BULK_PATH:
+            self._admission.require_room()
+        with self._admission.let_in(exchange.body_bytes()):
             await self._app(exchange.scope, exchange.receive, exchange.send)
 
     async def _refuse(self, exchange: "_Exchange", exc: Exception) -> None:
@@ -96,10 +94,6 @@ class Exchanges:
         logger.info("request", extra=fields)
 
 
-def _always_room() -> None:
-    pass
-
-
 class _Exchange:
     """The state of one request: what arrived of it, and what went out."""
 
@@ -108,7 +102,7 @@ class _Exchange:
         self.path: str = scope["path"]
         self.services: Services = scope["state"]["services"]
         self.status: int | None = None
-        self.gone = False
+        self.gone = self._is_answered = False
         self.deadline: asyncio.Timeout | None = None
         self._receive, self._send = receive, send
         self._headers = Headers(scope=scope)
@@ -146,10 +140,12 @@ class _Exchange:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             message = {**message, "headers": [*message.get("headers", []), *self._own_headers()]}
-        elif self._body_awaited and not message.get("more_body", False):
-            await self._send({**message, "more_body": True})
-            await self._discard()
-            message = {"type": "http.response.body", "body": b""}
+        elif not message.get("more_body", False):
+            self._is_answered = True
+            if self._body_awaited:
+                await self._send({**message, "more_body": True})
+                await self._discard()
+                message = {"type": "http.response.body", "body": b""}
         await self._send(message)
 
     def stop_watching(self) -> None:
@@ -160,7 +156,7 @@ class _Exchange:
     async def _watch(self) -> None:
         # What a client has given up is not worth encoding: it leaves the queues.
         message = await self._receive()
-        if message["type"] == "http.disconnect" and self.deadline is not None:
+        if message["type"] == "http.disconnect" and self.deadline is not None and not self._is_answered:
             self.gone = True
             self.deadline.reschedule(asyncio.get_running_loop().time())
 

@@ -2,19 +2,19 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from index.index import Index
-from index.postings import Hit, JsonValue
+from index.postings import Hit, JsonValue, Scalar
 from index.scoring import cosine, unit_float64
 from service.answers import CompareAnswer, Match, MatchAnswer, Rejected, Verdict
+from service.batcher import Lane, Priority
 from service.bundle.decision import Decision
 from service.bundle.views import Goal, View
-from service.off_loop import OffLoop
 from service.schemas import MAX_MATCHES, MatchOptions
 from service.stages import Stage, Stages
 
@@ -34,6 +34,14 @@ class Candidate:
     vectors: Vectors
 
 
+@dataclass(frozen=True, slots=True)
+class _Question:
+    vectors: Vectors
+    thresholds: Thresholds
+    where: Mapping[str, Scalar] | None
+    exclude: Collection[str]
+
+
 class Matcher:
     """
     The decision over what the index finds. Called from the event loop, which it never blocks.
@@ -41,9 +49,20 @@ class Matcher:
     Looked at are, for each set of shared views, the `NEAREST` postings by fused score; `limit` cuts only the answer.
     """
 
-    def __init__(self, index: Index, decision: Decision, fingerprint: str, off_loop: OffLoop, stages: Stages) -> None:
-        self._index, self._decision, self._fingerprint = index, decision, fingerprint
-        self._off_loop, self._stages = off_loop, stages
+    def __init__(
+        self,
+        index: Index,
+        decision: Decision,
+        fingerprint: str,
+        *,
+        threads: int,
+        stages: Stages,
+        observe_batch: Callable[[str, int], None],
+    ) -> None:
+        self._index, self._decision, self._fingerprint, self._stages = index, decision, fingerprint, stages
+        self.lane = Lane(
+            "search", self._search, workers=threads, max_batch=1, ms_per_unit=5.0, observe_batch=observe_batch
+        )
 
     async def match(
         self, vectors: Vectors, options: MatchOptions, exclude: Collection[str], started: float
@@ -57,10 +76,8 @@ class Matcher:
             started: `time.perf_counter()` when the request began.
         """
         thresholds = self._thresholds(options)
-        hits, seconds = await self._off_loop.timed(
-            lambda: self._index.search(vectors, k=NEAREST, floors=thresholds, where=options.filter, exclude=exclude)
-        )
-        self._stages.spend(Stage.SEARCH, seconds)
+        question = _Question(vectors, thresholds, options.filter, exclude)
+        hits = await self._stages.through(Stage.SEARCH, self.lane, question, 1.0, Priority.QUERY)
         found = sorted((self._match_of(hit, options.goal, thresholds) for hit in _nearest(hits)), key=_rank)
         accepted = [match for match in found if match.score >= match.threshold]
         return MatchAnswer(
@@ -85,6 +102,12 @@ class Matcher:
             model=self._fingerprint,
             took_ms=ms_since(started),
         )
+
+    def _search(self, questions: Sequence["_Question"]) -> Sequence[Sequence[Hit]]:
+        return [
+            self._index.search(one.vectors, k=NEAREST, floors=one.thresholds, where=one.where, exclude=one.exclude)
+            for one in questions
+        ]
 
     def _thresholds(self, options: MatchOptions) -> Thresholds:
         asked = options.threshold

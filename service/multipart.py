@@ -9,7 +9,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
-from service.bodies import chunks, refuse_announced, require_media_type
+from service.bodies import chunks, content_length, require_media_type
 from service.bundle.errors import ImageTooLarge, TitleInvalidUnicode
 from service.bundle.picture_checks import MAX_IMAGE_BYTES
 from service.errors import (
@@ -57,7 +57,8 @@ async def read_form(request: Request, names: Collection[str]) -> Form:
         UnsupportedMediaType, BodyTooLarge, BodyTooSlow, and what `FormReader` raises.
     """
     require_media_type(request, "multipart/form-data")
-    refuse_announced(request, MAX_FORM_BYTES)
+    if (content_length(request.headers) or 0) > MAX_FORM_BYTES:
+        raise _picture_too_large()
     _, options = parse_options_header(request.headers["content-type"])
     reader = FormReader(options.get(b"boundary", b""), names)
     async for chunk in chunks(request, MAX_FORM_BYTES):
@@ -176,12 +177,16 @@ class FormReader:
         self._part += data[start:end]
         if self._part is self._parts.get("image"):
             if len(self._part) > MAX_IMAGE_BYTES:
-                raise ImageTooLarge(f"expected at most {MAX_IMAGE_BYTES} bytes, got more; send a smaller picture")
+                raise _picture_too_large()
         elif len(self._part) > MAX_FIELD_BYTES:
             raise BodyTooLarge(f"expected a text field of at most {MAX_FIELD_BYTES} bytes, got more")
 
     def _end(self) -> None:
         self._ended = True
+
+
+def _picture_too_large() -> ImageTooLarge:
+    return ImageTooLarge(f"expected at most {MAX_IMAGE_BYTES} bytes, got more; send a smaller picture")
 
 
 def _text(name: str, raw: bytearray) -> str:

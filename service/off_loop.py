@@ -1,7 +1,6 @@
 """Work that would block the event loop, done elsewhere."""
 
 import asyncio
-import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
@@ -18,15 +17,6 @@ class OffLoop:
     async def run(self, call: Callable[[], T]) -> T:
         """Run a call in a thread and wait for it."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, call)
-
-    async def timed(self, call: Callable[[], T]) -> tuple[T, float]:
-        """As `run`, with the seconds that the call itself took."""
-
-        def measured() -> tuple[T, float]:
-            started = time.perf_counter()
-            return call(), time.perf_counter() - started
-
-        return await self.run(measured)
 
     def close(self) -> None:
         """Wait for what runs, then end the threads."""

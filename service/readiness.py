@@ -16,7 +16,7 @@ def readiness_of(services: Services) -> Readiness:
     checks = {
         "admission": _admission(services),
         "bundle": Check(True, f"{services.bundle.fingerprint}, golden examples encoded at the start"),
-        "encoders": _encoders(services),
+        "lanes": _lanes(services),
         "index": _index(services),
         "queue": _queue(services),
         "disk": _disk(services),
@@ -37,8 +37,8 @@ def _admission(services: Services) -> Check:
     return Check(True, "open")
 
 
-def _encoders(services: Services) -> Check:
-    faults = [f"{lane.name}: {lane.fault}" for lane in services.encoder.lanes() if lane.fault is not None]
+def _lanes(services: Services) -> Check:
+    faults = [f"{lane.name}: {lane.fault}" for lane in services.admission.lanes if lane.fault is not None]
     return Check(not faults, "; ".join(faults) or "the last batches went well")
 
 
@@ -48,8 +48,8 @@ def _index(services: Services) -> Check:
 
 
 def _queue(services: Services) -> Check:
-    backlog = services.encoder.backlog_ms()
-    return Check(backlog <= services.max_queued_ms, f"{backlog:.0f} ms of {services.max_queued_ms} ms waiting")
+    backlog, most = services.admission.backlog_ms(), services.admission.max_queued_ms
+    return Check(backlog <= most, f"{backlog:.0f} ms of {most} ms waiting")
 
 
 def _disk(services: Services) -> Check:

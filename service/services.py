@@ -29,7 +29,6 @@ class Services:
     bulk_gate: BulkGate
     metrics: Metrics
     data_dir: Path
-    max_queued_ms: int
 
 
 def services_of(request: Request) -> Services:

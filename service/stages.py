@@ -1,9 +1,15 @@
-"""How long each stage of a request took: for its Server-Timing header, and for the histogram of them all."""
+"""The stages of a request: how a job gets through one, and how long that took."""
 
+import asyncio
 from collections.abc import Callable
 from contextvars import ContextVar
 from enum import StrEnum
+from typing import TypeVar
 
+from service.batcher import Lane, Priority
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 _spent: ContextVar[dict[str, float] | None] = ContextVar("spent", default=None)
 
 
@@ -18,7 +24,7 @@ class Stage(StrEnum):
 
 
 class Stages:
-    """Takes the time of each stage from whichever coroutine works for a request."""
+    """Times each stage, for the Server-Timing header of its request and for the histogram of all."""
 
     def __init__(self, observe: Callable[[str, float], None]) -> None:
         self._observe = observe
@@ -29,8 +35,16 @@ class Stages:
         _spent.set(spent)
         return spent
 
-    def spend(self, stage: Stage, seconds: float) -> None:
-        """Add to the stage of the current request."""
+    async def through(
+        self, stage: Stage, lane: Lane[Item, Result], item: Item, cost: float, priority: Priority
+    ) -> Result:
+        """Wait for an item to pass a lane, without blocking the event loop; who gives up leaves the queue."""
+        done = await asyncio.wrap_future(lane.submit(item, cost, priority))
+        self._spend(Stage.QUEUE, done.waited_s)
+        self._spend(stage, done.ran_s)
+        return done.result
+
+    def _spend(self, stage: Stage, seconds: float) -> None:
         self._observe(stage, seconds)
         if (spent := _spent.get()) is not None:
             spent[stage] = spent.get(stage, 0.0) + seconds

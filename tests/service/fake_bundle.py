@@ -82,7 +82,7 @@ def fake_bundle() -> Bundle:
     manifest = Manifest(
         format_version=1,
         encoder_id="sha256:fake",
-        picture=PictureSpec(SIDE, SIDE, 64, "none", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+        picture=PictureSpec(SIDE, SIDE, 512, "none", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
         title=TitleSpec("kembar-1", 64),
         encoders=specs,
         weights=WEIGHTS,
