@@ -9,6 +9,7 @@ COMMANDS = {
     "serve": "service.commands.serve:serve",
     "import": "service.commands.importing:import_",
     "match": "service.commands.match:match",
+    "check": "service.commands.check:check",
 }
 
 
