@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from service.bundle.manifest import Calibration, GoalThreshold
 from service.bundle.views import Goal
+from service.problems import Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,16 @@ class WrittenAnswer:
     changed: bool
     views: tuple[str, ...]
     matches: MatchAnswer | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BulkLine:
+    """What became of one line of a bulk load; `line` counts from 1, `problem` is null where all went well."""
+
+    line: int
+    posting_id: str | None
+    status: int
+    problem: Problem | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,22 +178,27 @@ class Readiness:
     checks: Mapping[str, Check]
 
 
-_ADAPTERS: Mapping[type, TypeAdapter[object]] = {
-    kind: TypeAdapter(kind)
-    for kind in (
-        MatchAnswer,
-        PostingAnswer,
-        Page,
-        WrittenAnswer,
-        CompareAnswer,
-        EmbeddingsAnswer,
-        ModelAnswer,
-        LimitsAnswer,
-        Readiness,
-    )
-}
+ANSWERS = (
+    MatchAnswer,
+    PostingAnswer,
+    Page,
+    WrittenAnswer,
+    BulkLine,
+    CompareAnswer,
+    EmbeddingsAnswer,
+    ModelAnswer,
+    LimitsAnswer,
+    Readiness,
+    Check,
+)
+_ADAPTERS: Mapping[type, TypeAdapter[object]] = {answer: TypeAdapter(answer) for answer in ANSWERS}
+
+
+def json_bytes(answer: object) -> bytes:
+    """An answer as JSON."""
+    return _ADAPTERS[type(answer)].dump_json(answer)
 
 
 def json_answer(answer: object, status: int = HTTPStatus.OK, headers: Mapping[str, str] | None = None) -> Response:
-    """An answer as JSON."""
-    return Response(_ADAPTERS[type(answer)].dump_json(answer), status, headers, "application/json")
+    """An answer as a JSON response."""
+    return Response(json_bytes(answer), status, headers, "application/json")

@@ -1,21 +1,21 @@
 """A bulk load: lines are read, applied side by side, and answered in order while more arrive."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Mapping
 
-from pydantic import JsonValue
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from service.admission import BulkGate
+from service.answers import BulkLine, json_bytes
 from service.batcher import Priority
 from service.bodies import BODY_SECONDS, next_chunk, parse_json, too_large
 from service.catalogue import Catalogue
 from service.errors import BodyTooLarge, EmptyBulk, Finding, InvalidRequest, ServiceError
 from service.metrics import Metrics
-from service.problems import kind_of, problem_document, problem_of
+from service.posting_ids import check_id
+from service.problems import kind_of, problem_of
 from service.schemas import BulkDelete, BulkPatch, BulkPut, validated
 
 NDJSON = "application/x-ndjson"
@@ -99,11 +99,12 @@ class BulkLoad:
         await self._gate.enter(len(line))
         posting_id = None
         try:
-            operation = _operation(line)
+            fields = _fields(line)
+            posting_id = check_id(fields.get("posting_id"))
+            operation = validated(_OPERATIONS[fields["op"]], fields)
         except Exception as exc:  # noqa: BLE001 - whatever is wrong with a line is told in its answer
-            task = asyncio.create_task(self._refused(number, None, exc))
+            task = asyncio.create_task(self._refused(number, posting_id, exc))
         else:
-            posting_id = operation.posting_id
             task = asyncio.create_task(self._answered(number, operation, self._latest.get(posting_id)))
             self._latest[posting_id] = task
         task.add_done_callback(lambda _: self._gate.leave(len(line)))
@@ -119,7 +120,7 @@ class BulkLoad:
         if earlier is not None:
             await earlier
         try:
-            return _line(number, operation.posting_id, await self._apply(operation), None)
+            return json_bytes(BulkLine(number, operation.posting_id, await self._apply(operation), None))
         except Exception as exc:  # noqa: BLE001 - whatever is wrong with a line is told in its answer
             return await self._refused(number, operation.posting_id, exc)
 
@@ -140,7 +141,7 @@ class BulkLoad:
     async def _refused(self, number: int, posting_id: str | None, exc: Exception) -> bytes:
         self._metrics.problem(kind_of(exc).slug)
         problem = problem_of(exc, self._request_id)
-        return _line(number, posting_id, problem.status, problem_document(problem))
+        return json_bytes(BulkLine(number, posting_id, problem.status, problem))
 
 
 class BulkResponse(Response):
@@ -180,14 +181,9 @@ class BulkResponse(Response):
         await begun.put(None)
 
 
-def _operation(line: bytes) -> BulkPut | BulkPatch | BulkDelete:
+def _fields(line: bytes) -> dict[str, object]:
     fields = parse_json(line)
     if not isinstance(fields, dict) or fields.get("op") not in _OPERATIONS:
         message = f"expected an object with op {', '.join(map(str, _OPERATIONS))}, got another"
         raise InvalidRequest(message, [Finding("/op", message)])
-    return validated(_OPERATIONS[fields["op"]], fields)
-
-
-def _line(number: int, posting_id: str | None, status: int, problem: dict[str, JsonValue] | None) -> bytes:
-    answer = {"line": number, "posting_id": posting_id, "status": status, "problem": problem}
-    return json.dumps(answer, ensure_ascii=False, separators=(",", ":")).encode()
+    return fields

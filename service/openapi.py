@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from http import HTTPStatus
 from typing import Any
 
@@ -9,7 +10,8 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import TypeAdapter
 
-from service.problems import FRAMEWORK, INTERNAL, MEDIA_TYPE, PROBLEMS, Problem, problem_document, type_of
+from service.answers import ANSWERS
+from service.problems import FRAMEWORK, INTERNAL, MEDIA_TYPE, PROBLEMS, Problem, type_of
 from service.requests import FORM, JSON
 from service.schemas import PostingId, Schema
 
@@ -47,9 +49,10 @@ def problems(*slugs: str) -> Responses:
     return {status: _problem_response(status, found) for status, found in sorted(by_status.items())}
 
 
-def success(status: int, description: str, example: object, media_type: str = JSON) -> Responses:
-    """The answer of a route that goes well."""
-    return {status: {"description": description, "content": {media_type: {"example": example}}}}
+def success(status: int, description: str, answer: type, example: object, media_type: str = JSON) -> Responses:
+    """The answer of a route that goes well; its schema is among the components."""
+    content = {"schema": {"$ref": _REFS.format(model=answer.__name__)}, "example": example}
+    return {status: {"description": description, "content": {media_type: content}}}
 
 
 def bytes_answer(media_type: str, description: str) -> Responses:
@@ -117,9 +120,10 @@ PRECONDITIONS = (
 def document(app: FastAPI) -> dict[str, Any]:
     """The whole OpenAPI document."""
     found = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-    schema = TypeAdapter(Problem).json_schema(ref_template=_REFS)
     schemas = found.setdefault("components", {}).setdefault("schemas", {})
-    schemas.update(schema.pop("$defs", {}) | {"Problem": schema})
+    for answer in (Problem, *ANSWERS):
+        schema = TypeAdapter(answer).json_schema(ref_template=_REFS, mode="serialization")
+        schemas.update(schema.pop("$defs", {}) | {answer.__name__: schema})
     for path in found["paths"].values():
         for operation in path.values():
             operation.setdefault("parameters", []).extend(_COMMON_HEADERS)
@@ -154,7 +158,7 @@ def _problem_response(status: int, slugs: Sequence[str]) -> dict[str, Any]:
     examples = {}
     for slug in slugs:
         kind = _KINDS[slug]
-        problem = Problem(type_of(kind), kind.title, status, "expected …, got …; do …", "4f1c0a")
-        examples[slug] = {"value": problem_document(problem)}
+        problem = Problem(type_of(kind), kind.title, status, "expected …, got …; do …", "4f1c0a", ())
+        examples[slug] = {"value": asdict(problem)}
     content = {MEDIA_TYPE: {"schema": {"$ref": _REFS.format(model="Problem")}, "examples": examples}}
     return {"description": HTTPStatus(status).phrase, "content": content}

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from http import HTTPStatus
 
-from pydantic import JsonValue
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
@@ -87,14 +86,18 @@ _FRAMEWORK_DETAIL = {
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A problem document (RFC 9457). `detail` says what was expected, what came, and what to do, for people."""
+    """
+    A problem document (RFC 9457).
+
+    `type` is stable; `detail` says, to people, what was expected, what came, and what to do; `errors` points at fields.
+    """
 
     type: str
     title: str
     status: int
     detail: str
     request_id: str
-    errors: tuple[Finding, ...] = ()
+    errors: tuple[Finding, ...]
 
 
 def type_of(kind: Kind) -> str:
@@ -123,14 +126,6 @@ def problem_of(exc: Exception, request_id: str) -> Problem:
     return Problem(type_of(kind), kind.title, kind.status, detail, request_id, findings)
 
 
-def problem_document(problem: Problem) -> dict[str, JsonValue]:
-    """The document as JSON; `errors` only where there are some."""
-    document = asdict(problem)
-    if not problem.errors:
-        del document["errors"]
-    return document
-
-
 def problem_response(exc: Exception, request_id: str) -> Response:
     """The answer to an error."""
     headers: dict[str, str] = {}
@@ -139,4 +134,4 @@ def problem_response(exc: Exception, request_id: str) -> Response:
         headers.update(exc.headers or {})
     if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers["Retry-After"] = str(exc.retry_after_s if isinstance(exc, errors.Unavailable) else 5)
-    return JSONResponse(problem_document(problem), problem.status, headers, MEDIA_TYPE)
+    return JSONResponse(asdict(problem), problem.status, headers, MEDIA_TYPE)

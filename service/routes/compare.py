@@ -21,8 +21,7 @@ router = APIRouter(tags=["compare"])
 
 @router.post(
     "/v1/compare",
-    response_model=CompareAnswer,
-    responses=openapi.success(200, "the pair, judged", COMPARED)
+    responses=openapi.success(200, "the pair, judged", CompareAnswer, COMPARED)
     | openapi.problems(*openapi.JSON_BODY, *openapi.CONTENT, *openapi.ID, *openapi.READ, "unknown-posting"),
     openapi_extra={"requestBody": openapi.json_body(CompareRequest)},
 )
@@ -40,8 +39,8 @@ async def compare(request: Request) -> Response:
 
 @router.post(
     "/v1/embeddings",
-    response_model=EmbeddingsAnswer,
-    responses=openapi.success(200, "the vectors", EMBEDDINGS) | openapi.problems(*openapi.FORM_BODY, *openapi.CONTENT),
+    responses=openapi.success(200, "the vectors", EmbeddingsAnswer, EMBEDDINGS)
+    | openapi.problems(*openapi.FORM_BODY, *openapi.CONTENT),
     openapi_extra={"requestBody": openapi.either_body(Content)},
 )
 async def embeddings(request: Request) -> Response:

@@ -56,3 +56,17 @@ COMPARED = {
     "took_ms": 20.4,
 }
 EMBEDDINGS = {"vectors": {"title": [0.6, 0.8]}, "model": "sha256:3f9c", "took_ms": 3.1}
+MODEL = {
+    "encoder_id": "sha256:0c1d",
+    "fingerprint": "sha256:3f9c",
+    "views": ["image", "title"],
+    "dimensions": {"image": 512, "title": 384},
+    "weights": {"image": 0.6, "title": 0.4},
+    "thresholds": {
+        "image+title": {"balanced": {"score": 0.74, "low": 0.72, "high": 0.77, "groups": 900, "supported": True}}
+    },
+    "calibration": {"image+title": {"scores": [0.2, 0.9], "probabilities": [0.01, 0.99]}},
+    "gallery_size": 34250,
+    "metrics": {"validation": {"f1_mean": 0.78}},
+    "provenance": {"data": "shopee"},
+}

@@ -3,26 +3,30 @@
 from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from service import openapi
-from service.answers import Readiness, json_answer
+from service.answers import Check, Readiness, json_answer
 from service.readiness import readiness_of
 from service.services import services_of
 
 router = APIRouter(tags=["health"])
 
+ALIVE = Check(True, "the event loop runs")
+READY = Readiness(True, "ready", {"admission": Check(True, "open")})
+DRAINING = Readiness(False, "draining", {"admission": Check(False, "stopping")})
 
-@router.get("/livez", responses=openapi.success(200, "the loop runs", {"alive": True}))
+
+@router.get("/livez", responses=openapi.success(200, "the loop runs", Check, ALIVE))
 async def livez(request: Request) -> Response:
     """The event loop runs."""
-    return JSONResponse({"alive": True})
+    return json_answer(ALIVE)
 
 
 @router.get(
     "/readyz",
-    response_model=Readiness,
-    responses={503: {"model": Readiness, "description": "not ready, degraded or draining"}},
+    responses=openapi.success(200, "ready", Readiness, READY)
+    | openapi.success(503, "not ready, degraded or draining", Readiness, DRAINING),
 )
 async def readyz(request: Request) -> Response:
     """Whether the service takes work, with a finding per check."""
@@ -31,7 +35,7 @@ async def readyz(request: Request) -> Response:
     return json_answer(readiness, 200 if readiness.ready else 503)
 
 
-@router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+@router.get("/metrics", response_class=Response, responses=openapi.bytes_answer("text/plain", "the metrics"))
 async def metrics(request: Request) -> Response:
     """Prometheus metrics."""
     services = services_of(request)

@@ -20,8 +20,7 @@ router = APIRouter(tags=["matches"])
 
 @router.post(
     "/v1/matches",
-    response_model=MatchAnswer,
-    responses=openapi.success(200, "the matches", MATCHES)
+    responses=openapi.success(200, "the matches", MatchAnswer, MATCHES)
     | openapi.problems(*openapi.FORM_BODY, *openapi.CONTENT, *openapi.ID, *openapi.READ),
     openapi_extra={"requestBody": openapi.either_body(MatchRequest)},
 )
@@ -38,8 +37,7 @@ async def match(request: Request) -> Response:
 
 @router.get(
     "/v1/postings/{posting_id}/matches",
-    response_model=MatchAnswer,
-    responses=openapi.success(200, "the matches", MATCHES)
+    responses=openapi.success(200, "the matches", MatchAnswer, MATCHES)
     | openapi.problems(*openapi.ID, *openapi.QUERY, *openapi.READ, "unknown-posting"),
     openapi_extra={"parameters": [openapi.path_id(), *openapi.query(MatchOptions)]},
 )

@@ -12,6 +12,7 @@ from service.bundle.title import MAX_TITLE_CODE_POINTS
 from service.bundle.views import View
 from service.posting_ids import MAX_ID_BYTES
 from service.requests import no_query
+from service.routes.examples import MODEL
 from service.schemas import MAX_EXCLUDED, MAX_LISTED, MAX_MATCHES, MAX_METADATA_BYTES
 from service.services import services_of
 
@@ -40,7 +41,10 @@ LIMITS = LimitsAnswer(
 )
 
 
-@router.get("/v1/model", response_model=ModelAnswer, responses=openapi.problems("unknown-field"))
+@router.get(
+    "/v1/model",
+    responses=openapi.success(200, "the model", ModelAnswer, MODEL) | openapi.problems("unknown-field"),
+)
 async def model(request: Request) -> Response:
     """Encoders, weights, thresholds and calibration, with the data that they were measured on."""
     no_query(request)
@@ -61,7 +65,10 @@ async def model(request: Request) -> Response:
     return json_answer(answer)
 
 
-@router.get("/v1/limits", response_model=LimitsAnswer, responses=openapi.problems("unknown-field"))
+@router.get(
+    "/v1/limits",
+    responses=openapi.success(200, "the limits", LimitsAnswer, LIMITS) | openapi.problems("unknown-field"),
+)
 async def limits(request: Request) -> Response:
     """How much a call may hold."""
     no_query(request)

@@ -27,9 +27,8 @@ router = APIRouter(tags=["postings"])
 
 @router.put(
     "/v1/postings/{posting_id}",
-    response_model=WrittenAnswer,
-    responses=openapi.success(200, "replaced, or unchanged", WRITTEN)
-    | openapi.success(201, "created", WRITTEN)
+    responses=openapi.success(200, "replaced, or unchanged", WrittenAnswer, WRITTEN)
+    | openapi.success(201, "created", WrittenAnswer, WRITTEN)
     | openapi.problems(*openapi.FORM_BODY, *openapi.CONTENT, *openapi.ID, *openapi.WRITE),
     openapi_extra={
         "requestBody": openapi.form_body(PutRequest),
@@ -56,8 +55,7 @@ async def put(request: Request) -> Response:
 
 @router.patch(
     "/v1/postings/{posting_id}",
-    response_model=WrittenAnswer,
-    responses=openapi.success(200, "changed, or unchanged", WRITTEN | {"created": False})
+    responses=openapi.success(200, "changed, or unchanged", WrittenAnswer, WRITTEN | {"created": False})
     | openapi.problems(
         *openapi.JSON_BODY, *openapi.TITLE, *openapi.ID, *openapi.WRITE, "unknown-posting", "model-fault", "worker-died"
     ),
@@ -77,8 +75,7 @@ async def patch(request: Request) -> Response:
 
 @router.get(
     "/v1/postings/{posting_id}",
-    response_model=PostingAnswer,
-    responses=openapi.success(200, "the posting", POSTING)
+    responses=openapi.success(200, "the posting", PostingAnswer, POSTING)
     | openapi.problems(*openapi.ID, *openapi.READ, "unknown-posting", "unknown-field"),
     openapi_extra={"parameters": [openapi.path_id()]},
 )
@@ -133,8 +130,7 @@ async def delete(request: Request) -> Response:
 
 @router.get(
     "/v1/postings",
-    response_model=Page,
-    responses=openapi.success(200, "one page", {"postings": [POSTING], "next_cursor": "TUgwMS1YUy1CbGFjaw"})
+    responses=openapi.success(200, "one page", Page, {"postings": [POSTING], "next_cursor": "TUgwMS1YUy1CbGFjaw"})
     | openapi.problems(*openapi.QUERY, *openapi.ID, *openapi.READ),
     openapi_extra={"parameters": openapi.query(ListOptions)},
 )
