@@ -87,6 +87,14 @@ def test_a_label_or_a_hash_that_changes_is_no_change(shop: Shop, service: FakeSe
     assert bulk_ids(service) == []
 
 
+def test_the_order_of_metadata_is_no_change(shop: Shop, service: FakeService, url: str) -> None:
+    """Metadata are compared by their names, whatever order the service or the feed gives them in."""
+    service.put("m1", "Mug", None, {"colour": "red", "brand": "Sri"})
+    shop.csv.write_text("posting_id,title,brand,colour\nm1,Mug,Sri,red\n")
+
+    assert "1 unchanged" in run(shop, url).stdout
+
+
 def test_each_bad_row_is_one_line(shop: Shop, service: FakeService, url: str) -> None:
     """Bad rows, found here or by the service, are one line each on stderr, stop nothing and end with exit code 1."""
     (shop.images / "huge.jpg").touch()

@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from starlette.applications import Starlette
 
 from index.index import Index
 from index.postings import Draft
 from service.app import build_app
 from service.commands import serve
 from service.commands.main import main
+from service.commands.server import Hooks
 from service.settings import Settings
 from tests.service.fake_bundle import TITLE_DIMENSION, fake_bundle
 
@@ -113,6 +115,22 @@ def test_a_port_in_use_comes_first(tmp_path: Path) -> None:
     assert by_option.exit_code == by_environment.exit_code == 4
     assert f"port {port} of 127.0.0.1 is in use" in told_once(by_option)
     assert f"port {port} of 127.0.0.1 is in use" in told_once(by_environment)
+
+
+@pytest.mark.usefixtures("_fake_bundle")
+def test_a_disk_that_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the disk failed under a running service, the process ends with exit code 1 and says where to look."""
+
+    def run_into_a_fault(app: Starlette, listener: socket.socket, stop_seconds: int, hooks: Hooks) -> None:
+        assert not hooks.must_stop()
+        app.state.admission.fail()
+        assert hooks.must_stop()
+
+    monkeypatch.setattr(serve, "run", run_into_a_fault)
+    result = run("--data-dir", str(tmp_path))
+
+    assert result.exit_code == 1
+    assert "the disk failed under a write" in told_once(result)
 
 
 def test_wrong_settings() -> None:
