@@ -27,7 +27,7 @@ def sqlite_faults(connection: apsw.Connection, file: str) -> Iterator[None]:
         if exc.extendedresult in _READ_ERRORS:  # type: ignore[attr-defined]  # missing from apsw's type information
             raise DatabaseDamaged(f"{file}: SQLite cannot read a page; restore a backup") from exc
         raise _failed(file, exc) from exc
-    except _DAMAGE as exc:
+    except (*_DAMAGE, UnicodeDecodeError) as exc:
         raise DatabaseDamaged(f"{file}: SQLite finds its own file damaged ({exc}); restore a backup") from exc
     except apsw.Error as exc:
         raise _failed(file, exc) from exc

@@ -35,7 +35,7 @@ def refill(store: Store, flat: FlatIndex, quarantine: Quarantine) -> Filled:
     for row in _sound_rows(store, quarantine):
         content = row.content
         ids += hash((content.posting_id, row.label))
-        tags += sum(hash((tag, row.label)) for tag in _tags(row))
+        tags += sum(hash((tag.encode(), row.label)) for tag in _tags(row))
         if content.image_digest is not None:
             image_digests.add(content.image_digest)
         batch.append(Placement(row.label, content.views, content.vectors))

@@ -185,9 +185,7 @@ def from_columns(columns: Sequence[SqliteValue], posting_id: bytes | None = None
     except (TypeError, struct.error):
         intact = False
     if not intact:
-        raise CorruptRow(
-            f"row {row.label}: its checksum differs; it is not served. Put the posting again, or delete it"
-        )
+        raise CorruptRow(f"row {row.label} is damaged and not served; put the posting again, or delete it")
     return row
 
 

@@ -45,9 +45,11 @@ def open_reader(path: Path) -> apsw.Connection:
 def _claim(connection: apsw.Connection, name: str, application_id: int, version: int, schema: str) -> None:
     connection.set_busy_timeout(_BUSY_MS)
     found = connection.pragma("user_version")
-    if connection.pragma("application_id") == application_id and found > version:
-        raise SchemaTooNew(f"{name}: expected schema {version} or older, got {found}; use a newer Kembar")
     is_new = connection.execute("SELECT count(*) FROM sqlite_schema").get == 0
+    if not is_new and connection.pragma("application_id") != application_id:
+        raise DatabaseDamaged(f"{name}: not a database of Kembar's; move it away, or use another directory")
+    if found > version:
+        raise SchemaTooNew(f"{name}: expected schema {version} or older, got {found}; use a newer Kembar")
     # Asked for and compared: an I/O error while switching is otherwise swallowed, and another mode loses writes.
     mode = connection.pragma("journal_mode", "wal")
     if mode != "wal":
@@ -63,5 +65,5 @@ def _claim(connection: apsw.Connection, name: str, application_id: int, version:
             connection.pragma("user_version", version)
     statements = {str(sql) for (sql,) in connection.execute("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL")}
     expected = {statement.strip() for statement in schema.split(";") if statement.strip()}
-    if connection.pragma("application_id") != application_id or statements != expected:
+    if statements != expected:
         raise DatabaseDamaged(f"{name}: its schema is not the one that Kembar wrote; restore a backup")

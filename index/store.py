@@ -15,9 +15,14 @@ DATABASE = "postings.sqlite"
 APPLICATION_ID = 0x4B4D4250  # "KMBP"
 SCHEMA_VERSION = 1
 COLUMNS = "label, posting_id, sequence, created_us, updated_us, title, metadata, image_digest, views, vectors, checksum"
-BY_ID = f"SELECT {COLUMNS} FROM posting WHERE posting_id = ?"
+# By way of the label, or SQLite takes the id from its index and never looks at the one in the row.
+BY_ID = f"SELECT {COLUMNS} FROM posting WHERE label = (SELECT label FROM posting WHERE posting_id = ?)"
 BY_LABELS = f"SELECT {COLUMNS} FROM posting WHERE label IN carray(?)"
-SCHEMA = """
+INDEXES = """
+CREATE UNIQUE INDEX posting_by_id ON posting (posting_id);
+CREATE INDEX posting_by_image ON posting (image_digest) WHERE image_digest IS NOT NULL;
+"""
+SCHEMA = f"""
 CREATE TABLE posting (
     label INTEGER PRIMARY KEY,
     posting_id BLOB NOT NULL,
@@ -31,8 +36,7 @@ CREATE TABLE posting (
     vectors BLOB NOT NULL,
     checksum BLOB NOT NULL
 ) STRICT;
-CREATE UNIQUE INDEX posting_by_id ON posting (posting_id);
-CREATE INDEX posting_by_image ON posting (image_digest) WHERE image_digest IS NOT NULL;
+{INDEXES}
 CREATE TABLE tag (tag TEXT, label INTEGER, PRIMARY KEY (tag, label)) STRICT, WITHOUT ROWID;
 CREATE TABLE ledger (
     encoder_id TEXT NOT NULL,
@@ -157,13 +161,16 @@ class Store:
         self.connection.execute(f"INSERT INTO posting ({COLUMNS}) VALUES ({marks})", to_columns(row))
         self.connection.executemany("INSERT INTO tag VALUES (?, ?)", [(tag, row.label) for tag in tags])
 
-    def remove(self, label: int, tags: Collection[str] | None) -> None:
-        """Remove a row and its tags; None where a damaged row can no longer tell them."""
+    def remove(self, label: int, tags: Collection[str]) -> None:
+        """Remove a row and its tags."""
         self.connection.execute("DELETE FROM posting WHERE label = ?", (label,))
-        if tags is None:
-            self.connection.execute("DELETE FROM tag WHERE label = ?", (label,))
-        else:
-            self.connection.executemany("DELETE FROM tag WHERE tag = ? AND label = ?", [(tag, label) for tag in tags])
+        self.connection.executemany("DELETE FROM tag WHERE tag = ? AND label = ?", [(tag, label) for tag in tags])
+
+    def remove_damaged(self, label: int) -> None:
+        """Remove a row that may disagree with its indexes (SQLite would miss it there) and cannot tell its tags."""
+        self.connection.execute("DROP INDEX posting_by_id; DROP INDEX posting_by_image")
+        self.connection.execute("DELETE FROM posting WHERE label = ?; DELETE FROM tag WHERE label = ?", (label, label))
+        self.connection.execute(INDEXES)
 
     def replace_tags(self, entries: Iterable[tuple[str, int]]) -> None:
         """Write all tags anew, in one transaction."""
@@ -195,6 +202,6 @@ class Store:
         """All (id, label) as the index of ids has them, without a look at the rows."""
         return iter(self.connection.execute("SELECT posting_id, label FROM posting INDEXED BY posting_by_id"))
 
-    def tag_entries(self) -> Iterator[tuple[str, int]]:
-        """All (tag, label) as stored."""
-        return iter(self.connection.execute("SELECT tag, label FROM tag"))
+    def tag_entries(self) -> Iterator[tuple[bytes, int]]:
+        """All (tag, label) as stored, as bytes: a damaged tag may be no text any more."""
+        return iter(self.connection.execute("SELECT CAST(tag AS BLOB), label FROM tag"))
