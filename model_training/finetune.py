@@ -19,8 +19,8 @@ from model_training.recipe import Recipe
 
 logger = logging.getLogger(__name__)
 
-_PRODUCTS, _PICTURES = 18, 3  # a batch: so many products, so many pictures of each
-_SIDE = 176  # pixels; training smaller than serving costs little and is 1.6 times faster
+_PRODUCTS, _PICTURES = 16, 3  # a batch: so many products, so many pictures of each
+_SIDE = 160  # pixels; crops show products larger than whole pictures do, so serving at 192 sees them alike
 _TEMPERATURE = 0.1
 _PEAK_RATE = 5e-4
 _CHECKPOINT_STEPS = 50
@@ -39,7 +39,7 @@ def finetune(
     """
     Train backbone and learner together, in place; goes on from the checkpoint where there is one.
 
-    Batch normalisation keeps its statistics: a batch of 54 is too small and too odd (three of each product) to give
+    Batch normalisation keeps its statistics: a batch of 48 is too small and too odd (three of each product) to give
     new ones. AdamW, one cycle.
 
     Args:
@@ -48,6 +48,7 @@ def finetune(
     """
     network = nn.ModuleList([backbone.network, learner])
     network.requires_grad_(True)
+    backbone.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # halves the time of a step
     classes = _pictures_by_group(rows, groups)
     pictures = sum(len(set(own)) for own in classes)
     steps = recipe.finetune_epochs * max(1, round(pictures / (_PRODUCTS * _PICTURES)))

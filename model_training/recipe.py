@@ -22,11 +22,11 @@ class Recipe:
     picture_backbone: PictureArchitecture = PictureArchitecture.MOBILENET_V2
     picture_weights: str = "shipped"
     title_backbone: str = "minilm"
-    image_size: int = 224
+    image_size: int = 192
     decode_side: int = 512
     max_tokens: int = 64
     dimension: int = 256
-    margin: float = 0.5
+    margin: float = 0.0
     num_neg: int = 10
     epochs: int = 10
     learning_rate: float = 0.1

