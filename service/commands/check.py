@@ -15,8 +15,20 @@ from service.settings import Settings
 
 
 @click.command()
-@click.option("--data-dir", envvar="KEMBAR_DATA_DIR", show_envvar=True, type=click.Path(path_type=Path))
-@click.option("--bundle", envvar="KEMBAR_BUNDLE", show_envvar=True, type=click.Path(path_type=Path))
+@click.option(
+    "--data-dir",
+    envvar="KEMBAR_DATA_DIR",
+    show_envvar=True,
+    type=click.Path(path_type=Path),
+    help="Directory of an index.",
+)
+@click.option(
+    "--bundle",
+    envvar="KEMBAR_BUNDLE",
+    show_envvar=True,
+    type=click.Path(path_type=Path),
+    help="Directory of a bundle.",
+)
 def check(data_dir: Path | None, bundle: Path | None) -> None:
     """
     Verify a data directory and a bundle, without changing them; the service must be stopped.

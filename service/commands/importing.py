@@ -23,7 +23,14 @@ from service.commands.feed_load import FeedLoad, Listener, Outcome, survey
     required=True,
     help="Folder of the picture files that the feed names.",
 )
-@click.option("--url", default="http://127.0.0.1:8080", envvar="KEMBAR_URL", show_default=True, help="The service.")
+@click.option(
+    "--url",
+    default="http://127.0.0.1:8080",
+    envvar="KEMBAR_URL",
+    show_envvar=True,
+    show_default=True,
+    help="The service.",
+)
 @click.option(
     "--retry-s",
     default=60.0,

@@ -16,7 +16,14 @@ from service.commands.exits import CannotGoOn, printable
 @click.option("--goal", type=click.Choice([goal.value for goal in Goal]), help="Which learned threshold to use.")
 @click.option("--threshold", type=click.FloatRange(-1, 1), help="A fused score instead of a goal.")
 @click.option("--limit", type=click.IntRange(1, 50), default=50, show_default=True, help="Most matches to show.")
-@click.option("--url", default="http://127.0.0.1:8080", envvar="KEMBAR_URL", show_default=True, help="The service.")
+@click.option(
+    "--url",
+    default="http://127.0.0.1:8080",
+    envvar="KEMBAR_URL",
+    show_envvar=True,
+    show_default=True,
+    help="The service.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the whole answer as JSON.")
 def match(
     image: Path | None,
