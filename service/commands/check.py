@@ -31,9 +31,10 @@ from service.settings import Settings
 )
 def check(data_dir: Path | None, bundle: Path | None) -> None:
     """
-    Verify a data directory and a bundle, without changing them; the service must be stopped.
+    Verify a data directory and a bundle offline.
 
-    Given one of the two options, only that one is checked; given none, both at their defaults.
+    Nothing is changed, and the service must be stopped. Given one of the two options, only that one is checked; given
+    none, both at their defaults.
 
     \b
     Example:  kembar check --data-dir data --bundle bundles/demo
