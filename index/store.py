@@ -85,7 +85,7 @@ class Store:
             return None
         try:
             return Binding(bound[0], json.loads(bound[1]))
-        except ValueError as exc:
+        except (ValueError, TypeError) as exc:
             raise DatabaseDamaged(f"{DATABASE}: cannot read which encoders it has; restore a backup") from exc
 
     def bind(self, wanted: Binding) -> None:
@@ -112,10 +112,11 @@ class Store:
 
     def ledger(self) -> Ledger:
         """The ledger as committed."""
-        ledger: tuple[int, int, int] = self.connection.execute(
-            "SELECT sequence, postings, sequence_sum FROM ledger"
-        ).get
-        return Ledger(*ledger)
+        query = "SELECT sequence, postings, sequence_sum FROM ledger"
+        recorded: tuple[int, int, int] = self.connection.execute(query).get
+        if not all(isinstance(number, int) for number in recorded):
+            raise DatabaseDamaged(f"{DATABASE}: its ledger holds no numbers; restore a backup")
+        return Ledger(*recorded)
 
     @property
     def in_transaction(self) -> bool:

@@ -1,5 +1,6 @@
 """Hold a data directory to all its promises, while no index is open on it: what `kembar check` prints."""
 
+from collections.abc import Set
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from enum import StrEnum
@@ -65,21 +66,22 @@ def check_directory(path: Path) -> CheckReport:
     """
     if not (path / POSTINGS).is_file():
         raise DirectoryUnusable(f"{path} holds no index: no {POSTINGS}")
+    quarantine = Quarantine()
     with ExitStack() as opened:
         opened.callback(DirectoryLock(path).release)
         store = Store(path)
         opened.callback(store.connection.close)
         with store.faults():
-            findings, filled = _check_postings(path, store)
+            findings, filled = _check_postings(path, store, quarantine)
             binding, postings = store.binding(), store.recount().postings
-        pictures, more = _check_pictures(path, filled)
+        in_use = None if quarantine.labels() else filled.image_digests
+        pictures, more = _check_pictures(path, in_use)
     return CheckReport(binding.encoder_id if binding else "", postings, pictures, (*findings, *more))
 
 
-def _check_postings(path: Path, store: Store) -> tuple[list[Finding], Filled]:
+def _check_postings(path: Path, store: Store, quarantine: Quarantine) -> tuple[list[Finding], Filled]:
     findings = _integrity(store.connection, POSTINGS)
     binding = store.binding() or Binding("", {})
-    quarantine = Quarantine()
     filled = refill(store, FlatIndex(binding.dimensions, dict.fromkeys(binding.dimensions, 1.0)), quarantine)
     findings += [Finding(Damage.ROW, POSTINGS, _named(store, label)) for label in sorted(quarantine.labels())]
     try:
@@ -94,7 +96,8 @@ def _check_postings(path: Path, store: Store) -> tuple[list[Finding], Filled]:
     return findings, filled
 
 
-def _check_pictures(path: Path, filled: Filled) -> tuple[int, list[Finding]]:
+def _check_pictures(path: Path, in_use: Set[bytes] | None) -> tuple[int, list[Finding]]:
+    """Hold the pictures to their checksums, and to the digests in use where no damaged row hides some."""
     if not (path / PICTURES).is_file():
         return 0, []
     try:
@@ -105,7 +108,7 @@ def _check_pictures(path: Path, filled: Filled) -> tuple[int, list[Finding]]:
                 count += 1
                 if not intact:
                     findings.append(Finding(Damage.PICTURE, PICTURES, f"picture of upload {image_digest.hex()}"))
-                elif image_digest not in filled.image_digests:
+                elif in_use is not None and image_digest not in in_use:
                     findings.append(Finding(Damage.ORPHAN, PICTURES, f"picture of upload {image_digest.hex()}"))
     except DatabaseDamaged as fault:
         return 0, [Finding(Damage.DATABASE, PICTURES, str(fault))]
@@ -118,6 +121,8 @@ def _integrity(connection: apsw.Connection, file: str) -> list[Finding]:
 
 
 def _high_water(path: Path) -> int | None:
+    if not (path / HIGH_WATER).is_file():
+        return None
     high_water = HighWater(path / HIGH_WATER)
     try:
         return high_water.read()
