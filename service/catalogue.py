@@ -64,7 +64,7 @@ class Catalogue:
         )
         vectors = {**known, **encoded.vectors}
         draft = Draft(posting_id, title, metadata, vectors, digest, encoded.picture)
-        return Stored(await self._settled(self._index.put(draft, precondition)), vectors)
+        return Stored(await self._write(lambda: self._index.put(draft, precondition)), vectors)
 
     async def patch(
         self,
@@ -88,19 +88,19 @@ class Catalogue:
             vectors |= await self._encoder.vectors(None, title, priority)
         vector = None if title is None else vectors[View.TITLE]
         change = Patch(posting_id, title, vector, View.TITLE, metadata)
-        return Stored(await self._settled(self._index.patch(change, precondition)), vectors)
+        return Stored(await self._write(lambda: self._index.patch(change, precondition)), vectors)
 
     async def delete(self, posting_id: str, precondition: Precondition = ANY) -> None:
         """Remove a posting, also one that is not there. Raises RevisionMismatch, StorageFull, StorageFailed."""
-        await self._settled(self._index.delete(posting_id, precondition))
+        await self._write(lambda: self._index.delete(posting_id, precondition))
 
     async def get(self, posting_id: str) -> Posting:
         """Raises UnknownPosting, CorruptRow."""
         return await self._off_loop.run(lambda: self._index.get(posting_id))
 
-    async def _settled(self, write: Future[T]) -> T:
+    async def _write(self, begin: Callable[[], Future[T]]) -> T:
         try:
-            return await settled(write)
+            return await settled(begin())
         except StorageFailed:
             self._fail()
             raise

@@ -55,10 +55,11 @@ def _queue(services: Services) -> Check:
 def _disk(services: Services) -> Check:
     if (fault := services.index.fault) is not None:
         return Check(False, str(fault))
-    return _writable(services.data_dir)
+    return writable(services.data_dir)
 
 
-def _writable(directory: Path) -> Check:
+def writable(directory: Path) -> Check:
+    """Write a page to a file without a name."""
     try:
         with tempfile.TemporaryFile(dir=directory) as probe:
             probe.write(bytes(4096))
