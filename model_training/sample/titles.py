@@ -14,8 +14,8 @@ def title(product: Product, rng: np.random.Generator) -> str:
     if rng.random() < 0.45:
         words.insert(int(rng.integers(1, 3)), product.code)
     if product.size:
-        number, unit = product.size.rstrip("mlgkpcsGBWAh"), product.size.lstrip("0123456789")
-        words.append((product.size, f"{number} {unit}", product.size.upper(), product.size.lower())[rng.integers(4)])
+        size, unit = product.size, product.size.lstrip("0123456789")
+        words.append((size, f"{size.removesuffix(unit)} {unit}".strip(), size.upper(), size.lower())[rng.integers(4)])
     line = " ".join(words)
     if rng.random() < 0.12:
         line = _mistyped(line, rng)
