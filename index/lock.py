@@ -6,7 +6,8 @@ import os
 import time
 from pathlib import Path
 
-from index.errors import DirectoryUnusable, IndexLocked
+from index.errors import DirectoryUnusable, IndexFault, IndexLocked
+from index.faults import file_faults
 
 _LOCK_FILE = "lock"
 _PID_WAIT_S = 0.2
@@ -22,6 +23,7 @@ class DirectoryLock:
         Raises:
             DirectoryUnusable: no directory, a symbolic link, or not writable.
             IndexLocked: another open index owns it; the message names its process.
+            StorageFull, StorageFailed: its pid cannot be written.
         """
         if directory.is_symlink() or not directory.is_dir():
             raise DirectoryUnusable(f"expected a directory, not a file or a symbolic link: {directory}")
@@ -37,8 +39,13 @@ class DirectoryLock:
             if owner is None:
                 raise DirectoryUnusable(f"cannot lock {directory}: {exc.strerror}; use a local disk") from exc
             raise IndexLocked(f"{directory} is in use by process {owner}; stop it, or use another directory") from exc
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, str(os.getpid()).encode(), 0)
+        try:
+            with file_faults(_LOCK_FILE):
+                os.ftruncate(self._descriptor, 0)
+                os.pwrite(self._descriptor, str(os.getpid()).encode(), 0)
+        except IndexFault:
+            os.close(self._descriptor)
+            raise
 
     def release(self) -> None:
         """Give the directory to the next owner."""

@@ -19,6 +19,11 @@ class ReadersWriterLock:
         self._writers_waiting = 0
         self._writing = False
 
+    @property
+    def writer_waits(self) -> bool:
+        """Whether a writer is held up by readers at this moment."""
+        return self._writers_waiting > 0
+
     @contextmanager
     def reading(self) -> Iterator[None]:
         """Hold off writers, share with readers."""

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from index import flat as flat_module
+from index.index import Index
 from index.postings import Draft
 from tests.index.conftest import OpenIndex
 from tests.index.oracle import Known, Vectors, brute_force, random_vectors, unit
@@ -41,8 +42,8 @@ def postings() -> dict[str, Known]:
     return catalogue(600, seed=3)
 
 
-def fill(index: object, postings: Mapping[str, Known]) -> None:
-    futures = [index.put(Draft(name, None, known.metadata, known.vectors)) for name, known in postings.items()]  # type: ignore[attr-defined]  # an Index
+def fill(index: Index, postings: Mapping[str, Known]) -> None:
+    futures = [index.put(Draft(name, None, known.metadata, known.vectors)) for name, known in postings.items()]
     for future in futures:
         future.result(10)
 
