@@ -49,8 +49,6 @@ def check_jpeg(data: bytes) -> PictureHeader:
     for segment in _segments(data):
         end = segment.end
         if segment.marker in _FRAMES:
-            if frame is not None:
-                raise ImageMalformed("expected one JPEG frame, got two; export the picture again")
             frame = segment
             _check_frame(data, frame)
         elif segment.marker == _SOS:
@@ -106,8 +104,6 @@ def _check_frame(data: bytes, frame: _Segment) -> None:
             "expected an 8-bit baseline or progressive JPEG with Huffman codes, got a lossless, hierarchical, "
             f"arithmetic or {precision}-bit one; export it as baseline"
         )
-    height, width = _size(data, frame)
-    check_size(width, height, MAX_PIXELS_BASELINE_JPEG)
 
 
 def _size(data: bytes, frame: _Segment) -> tuple[int, int]:

@@ -130,6 +130,7 @@ def _too_much() -> Iterator[OddPicture]:
     yield OddPicture("A5", "10-mib-and-one", lambda: jpeg().ljust(10 * 1024 * 1024 + 1, b"\x00"), (ImageTooLarge,))
     many, complex_, bomb = (ImageTooManyPixels,), (ImageTooComplex,), (ImageMalformed,)
     yield OddPicture("A6", "png-30000", lambda: png(30_000, 30_000, idat(16, 16)), many)
+    yield OddPicture("A6", "png-header-alone", lambda: png(30_000, 30_000)[:33], many)
     yield OddPicture("A6", "png-2-31", lambda: png(1 << 31, 1 << 31, idat(16, 16)), many)
     yield OddPicture("A7", "png-12000", lambda: png(12_000, 12_000, idat(16, 16)), many)
     yield OddPicture("A7", "png-6000", lambda: png(6_000, 6_000, idat(16, 16)), many)
@@ -141,8 +142,14 @@ def _too_much() -> Iterator[OddPicture]:
     second = chunk(b"IHDR", struct.pack(">IIBBBBB", 9_000, 9_000, 8, 0, 0, 0, 0))
     yield OddPicture("A7", "png-second-header", lambda: png(64, 64, second, idat(64, 64)))
     yield OddPicture("A7", "baseline-65-mp", lambda: flat_jpeg(8_200, 8_000), many)
+    yield OddPicture("A7", "gif-26-mp", lambda: replaced(gif(), 6, struct.pack("<HH", 5_200, 5_000)), many)
+    clear = b"!\xf9\x04\x01\x00\x00\x00\x00"
+    size_17_mp = struct.pack("<HH", 4_250, 4_000)
+    yield OddPicture("A7", "gif-clear-17-mp", lambda: replaced(gif(extensions=clear), 6, size_17_mp), many)
+    yield OddPicture("A7", "webp-17-mp", lambda: webp_canvas(4_250, 4_000), many)
     yield OddPicture("A8", "gif-frame", lambda: gif(frame_side=60_000), many)
     yield OddPicture("A8", "gif-frame-by-one", lambda: gif(frame_side=17), many)
+    yield OddPicture("A8", "gif-frame-aside", lambda: gif(left=1), many)
     yield OddPicture("A8", "webp-canvas", lambda: webp_canvas(1 << 24, 1 << 24), many)
     yield OddPicture("A8", "avif-size", lambda: _avif_size(1 << 24, 1 << 24), many)
     yield OddPicture("A8", "avif-stream", lambda: _lying_avif(5_000), many)
@@ -174,10 +181,13 @@ def _damaged() -> Iterator[OddPicture]:
     }
     for name, whole in wholes.items():
         for percent in (10, 50, 90, 99):
-            yield OddPicture("A11", f"{name}-cut-{percent}", functools.partial(_cut, whole, percent), CUT)
+            cut = functools.partial(_cut, whole, percent)
+            exact = name in ("jpeg", "progressive", "png", "webp") and percent > 10
+            yield OddPicture("A11", f"{name}-cut-{percent}", cut, (ImageTruncated,) if exact else CUT)
     bad = (ImageMalformed,)
     yield OddPicture("A13", "ihdr-crc", lambda: replaced(plain_png(), 29, b"\x00\x00\x00\x00"), bad)
     yield OddPicture("A13", "idat-bit", lambda: _with_flipped_bit(plain_png()), bad)
+    yield OddPicture("A13", "idat-bit-stored", lambda: _with_flipped_bit(encode(photo(), "PNG", compress_level=0)), bad)
     yield OddPicture("A13", "png-zero-width", lambda: png(0, 64, idat(64, 64)), bad)
     yield OddPicture("A13", "png-depth", lambda: png(64, 64, idat(64, 64), depth=3), bad)
     yield OddPicture("A13", "png-no-idat", lambda: png(64, 64), bad)
@@ -190,6 +200,7 @@ def _damaged() -> Iterator[OddPicture]:
     yield OddPicture("A13", "jpeg-no-frame", lambda: without_segments(jpeg(), {0xC0}), bad)
     yield OddPicture("A13", "jpeg-no-scan", lambda: jpeg()[: jpeg().index(b"\xff\xda")] + b"\xff\xd9", bad)
     yield OddPicture("A13", "gif-no-frame", lambda: encode(photo(), "GIF")[:13] + bytes(768) + b";", bad)
+    yield OddPicture("A13", "gif-empty-frame", lambda: gif(frame_side=0), bad)
     yield OddPicture("A13", "avif-no-meta", lambda: avif().replace(b"meta", b"free"), bad)
 
 
@@ -199,6 +210,7 @@ def _tolerated() -> Iterator[OddPicture]:
     yield OddPicture("A14", "jpeg-no-huffman", lambda: without_segments(encode(photo(), "JPEG"), {0xC4}))
     yield OddPicture("A14", "jpeg-trailing", lambda: jpeg() + bytes(1_000_000))
     yield OddPicture("A14", "jpeg-trailing-fill", lambda: jpeg() + b"\xff" * 1_000_000)
+    yield OddPicture("A14", "png-cut-in-metadata", lambda: plain_png()[:-12] + chunk(b"tEXt", bytes(50))[:-20])
     yield OddPicture("A14", "png-trailing", lambda: plain_png() + bytes(1_000_000))
     yield OddPicture("A14", "png-no-iend", lambda: plain_png()[:-12])
     yield OddPicture("A14", "png-idat-crc", lambda: replaced(plain_png(), len(plain_png()) - 16, b"\x00\x00\x00\x00"))
@@ -243,6 +255,7 @@ def _unusual() -> Iterator[OddPicture]:
         ("A19", "one-bit", photo().convert("1"), "PNG", {}),
         ("A19", "progressive", photo(), "JPEG", {"progressive": True}),
         ("A19", "odd-420", photo(97, 61), "JPEG", {"subsampling": "4:2:0"}),
+        ("A19", "restart-markers", photo(1_000, 800), "JPEG", {"restart_marker_blocks": 1}),
         ("A20", "mpo", photo(), "MPO", {"save_all": True, "append_images": [photo(64, 64)]}),
         ("A21", "gif-animated", photo(), "GIF", {"save_all": True, "append_images": [red]}),
         ("A21", "webp-animated", photo(), "WEBP", {"save_all": True, "append_images": [photo().rotate(180)]}),

@@ -111,11 +111,11 @@ def deflated_zeros(count: int) -> bytes:
     return b"".join([*(deflater.compress(block) for _ in range(count >> 20)), deflater.flush()])
 
 
-def gif(frames: int = 1, frame_side: int = 16, extensions: bytes = b"") -> bytes:
-    """A black GIF of 16 x 16 whose one frame is repeated; the frame may claim another side than the screen."""
+def gif(frames: int = 1, frame_side: int = 16, left: int = 0, extensions: bytes = b"") -> bytes:
+    """A black GIF of 16 x 16 whose one frame is repeated; the frame may claim another side or place."""
     still = encode(Image.new("L", (16, 16)), "GIF")
     start = still.index(b",\x00\x00\x00\x00\x10\x00\x10\x00")
-    frame = replaced(still[start:-1], 5, struct.pack("<HH", frame_side, frame_side))
+    frame = replaced(still[start:-1], 1, struct.pack("<HHHH", left, 0, frame_side, frame_side))
     return still[:start] + extensions + frame * frames + b";"
 
 

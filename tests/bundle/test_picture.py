@@ -83,7 +83,9 @@ def test_sixteen_bit_grey_may_have_a_clear_level() -> None:
     assert np.unique(tensor(data)).tolist() == [255.0]
 
 
-@pytest.mark.parametrize(("file_format", "decode_side"), [("PNG", 64), ("WEBP", 64), ("PNG", 16), ("WEBP", 16)])
+@pytest.mark.parametrize(
+    ("file_format", "decode_side"), [("PNG", 64), ("WEBP", 64), ("GIF", 64), ("PNG", 16), ("WEBP", 16)]
+)
 def test_transparency_shows_white(file_format: str, decode_side: int) -> None:
     """What is fully transparent is white, at full size and shrunk, whatever colour hides there."""
     hidden = Image.new("RGBA", (64, 64), (255, 0, 0, 0))

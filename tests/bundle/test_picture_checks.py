@@ -6,11 +6,11 @@ import tracemalloc
 import pytest
 from PIL import AvifImagePlugin, ImageFile
 
-from service.bundle.errors import ImageTooComplex, ImageTooManyPixels, UnsupportedImageFormat
+from service.bundle.errors import ImageMalformed, ImageTooComplex, ImageTooManyPixels, UnsupportedImageFormat
 from service.bundle.picture import decode_picture
 from service.bundle.picture_checks import check_picture
 from tests.bundle.odd_pictures import OddPicture, accepted_pictures, avif, jpeg, refused_pictures
-from tests.bundle.picture_bytes import encode, exif_block, flat_jpeg, gif, photo, segment
+from tests.bundle.picture_bytes import encode, exif_block, flat_jpeg, gif, idat, photo, png, segment
 
 HOSTILE_ROWS = {"A5", "A6", "A7", "A8", "A9", "A10"}
 
@@ -29,7 +29,7 @@ def test_an_odd_but_sound_picture_is_decoded(odd: OddPicture) -> None:
     header = check_picture(data)
     picture = decode_picture(data, decode_side=20_000)
     assert picture.mode == "RGB"
-    assert sorted(picture.size) == sorted((header.width, header.height))
+    assert picture.size == (header.width, header.height)
 
 
 @pytest.mark.parametrize(
@@ -67,6 +67,22 @@ def test_a_bomb_is_refused_at_once_and_without_allocation(odd: OddPicture) -> No
         tracemalloc.stop()
     assert min(seconds) < 0.1
     assert peak_bytes < 16 << 20
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (flat_jpeg(64, 64, precision=12), "12-bit"),
+        (flat_jpeg(64, 64, frame=0xC3), "lossless"),
+        (flat_jpeg(64, 64, frame=0xC9), "arithmetic"),
+        (png(64, 64, idat(64, 64), depth=3), "3 bits"),
+        (png(64, 64, idat(64, 64)).replace(b"IHDR", b"IHDX"), "begins with IHDR"),
+    ],
+)
+def test_what_the_bytes_tell_is_refused_before_decoding(data: bytes, message: str) -> None:
+    """Kinds of JPEG and PNG that are never decoded are refused by the door itself, which names what they are."""
+    with pytest.raises(ImageMalformed, match=message):
+        check_picture(data)
 
 
 def test_truncated_pictures_are_never_completed() -> None:
