@@ -96,12 +96,7 @@ def _open(
     )
     opened.callback(encoder.close)
     matcher = Matcher(
-        index,
-        bundle.decision,
-        bundle.fingerprint,
-        threads=threads,
-        stages=stages,
-        observe_batch=metrics.batch,
+        index, bundle.decision, bundle.fingerprint, threads=threads, stages=stages, observe_batch=metrics.batch
     )
     opened.callback(matcher.lane.close)
     lanes = admission.lanes = (*encoder.lanes(), matcher.lane)

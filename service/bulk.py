@@ -22,7 +22,7 @@ NDJSON = "application/x-ndjson"
 MAX_LINES = 1_000
 MAX_BYTES = 64 * 1024 * 1024
 MAX_LINE_BYTES = 15_000_000
-_OPERATIONS: Mapping[object, type[BulkPut | BulkPatch | BulkDelete]] = {
+_OPERATIONS: Mapping[str, type[BulkPut | BulkPatch | BulkDelete]] = {
     "put": BulkPut,
     "patch": BulkPatch,
     "delete": BulkDelete,
@@ -101,18 +101,14 @@ class BulkLoad:
         try:
             fields = _fields(line)
             posting_id = check_id(fields.get("posting_id"))
-            operation = validated(_OPERATIONS[fields["op"]], fields)
+            operation = validated(_OPERATIONS[str(fields["op"])], fields)
         except Exception as exc:  # noqa: BLE001 - whatever is wrong with a line is told in its answer
-            task = asyncio.create_task(self._refused(number, posting_id, exc))
+            task = asyncio.create_task(self.refused(number, posting_id, exc))
         else:
             task = asyncio.create_task(self._answered(number, operation, self._latest.get(posting_id)))
             self._latest[posting_id] = task
         task.add_done_callback(lambda _: self._gate.leave(len(line)))
         return task
-
-    async def ended(self, number: int, exc: Exception) -> bytes:
-        """The line that ends an answer early."""
-        return await self._refused(number, None, exc)
 
     async def _answered(
         self, number: int, operation: BulkPut | BulkPatch | BulkDelete, earlier: asyncio.Task[bytes] | None
@@ -122,7 +118,7 @@ class BulkLoad:
         try:
             return json_bytes(BulkLine(number, operation.posting_id, await self._apply(operation), None))
         except Exception as exc:  # noqa: BLE001 - whatever is wrong with a line is told in its answer
-            return await self._refused(number, operation.posting_id, exc)
+            return await self.refused(number, operation.posting_id, exc)
 
     async def _apply(self, operation: BulkPut | BulkPatch | BulkDelete) -> int:
         bulk = Priority.BULK
@@ -138,7 +134,8 @@ class BulkLoad:
                 await self._catalogue.delete(posting_id)
                 return 204
 
-    async def _refused(self, number: int, posting_id: str | None, exc: Exception) -> bytes:
+    async def refused(self, number: int, posting_id: str | None, exc: Exception) -> bytes:
+        """The line of the answer that tells a problem."""
         self._metrics.problem(kind_of(exc).slug)
         problem = problem_of(exc, self._request_id)
         return json_bytes(BulkLine(number, posting_id, problem.status, problem))
@@ -175,7 +172,7 @@ class BulkResponse(Response):
                 number += 1
                 await begun.put(await self._load.begin(number, line))
         except ServiceError as exc:
-            await begun.put(asyncio.create_task(self._load.ended(number + 1, exc)))
+            await begun.put(asyncio.create_task(self._load.refused(number + 1, None, exc)))
         except ClientDisconnect:
             pass  # what was read is finished
         await begun.put(None)
@@ -183,7 +180,7 @@ class BulkResponse(Response):
 
 def _fields(line: bytes) -> dict[str, object]:
     fields = parse_json(line)
-    if not isinstance(fields, dict) or fields.get("op") not in _OPERATIONS:
-        message = f"expected an object with op {', '.join(map(str, _OPERATIONS))}, got another"
+    if not isinstance(fields, dict) or str(fields.get("op")) not in _OPERATIONS:
+        message = f"expected an object with op {', '.join(_OPERATIONS)}, got another"
         raise InvalidRequest(message, [Finding("/op", message)])
     return fields

@@ -1,5 +1,6 @@
 """Postings on their way into the index: encoded once, and only as far as they have changed."""
 
+import asyncio
 import hashlib
 import json
 from collections.abc import Callable, Mapping
@@ -16,7 +17,7 @@ from index.postings import ANY, Draft, Patch, Posting, Precondition, Written
 from service.batcher import Priority
 from service.bundle.views import View
 from service.encoding import PostingEncoder, Vector
-from service.off_loop import OffLoop, settled
+from service.off_loop import OffLoop
 
 T = TypeVar("T")
 
@@ -100,7 +101,8 @@ class Catalogue:
 
     async def _write(self, begin: Callable[[], Future[T]]) -> T:
         try:
-            return await settled(begin())
+            # Shielded: a caller that gives up does not cancel what the index may be in the middle of.
+            return await asyncio.shield(asyncio.wrap_future(begin()))
         except StorageFailed:
             self._fail()
             raise

@@ -116,8 +116,7 @@ class PostingEncoder:
         if priority is not Priority.BULK:
             self._require_room()
         (picture, image_vector), title_vector = await asyncio.gather(
-            self._encode_picture(image, stored_side, priority),
-            self._encode_title(title, priority),
+            self._encode_picture(image, stored_side, priority), self._encode_title(title, priority)
         )
         found: dict[str, Vector | None] = {View.IMAGE: image_vector, View.TITLE: title_vector}
         return Encoded({view: vector for view, vector in found.items() if vector is not None}, picture)

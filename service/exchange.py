@@ -158,7 +158,8 @@ class _Exchange:
         message = await self._receive()
         if message["type"] == "http.disconnect" and self.deadline is not None and not self._is_answered:
             self.gone = True
-            self.deadline.reschedule(asyncio.get_running_loop().time())
+            with suppress(RuntimeError):  # it has just passed by itself
+                self.deadline.reschedule(asyncio.get_running_loop().time())
 
     async def _discard(self) -> None:
         # Closing at once would reset the connection of a client that still sends, before it reads the answer.

@@ -86,6 +86,7 @@ class FormReader:
         self._fault: InvalidRequest | None = None
         self._count = self._padding = 0
         self._begun = self._ended = False
+        self._delimiter, self._delimiters = b"\r\n--" + boundary, 0
         self._header_name, self._header_value = bytearray(), bytearray()
         self._disposition: bytes | None = None
         self._parser = MultipartParser(
@@ -108,6 +109,10 @@ class FormReader:
         if self._ended:
             self._pad(len(chunk))
             return
+        # Each that is none costs the parser a walk byte by byte.
+        self._delimiters += chunk.count(self._delimiter)
+        if self._delimiters > 2 * MAX_PARTS:
+            raise _too_many_parts()
         if not self._begun:
             stripped = chunk.lstrip(b"\r\n")
             self._pad(len(chunk) - len(stripped))
@@ -136,7 +141,7 @@ class FormReader:
     def _begin_part(self) -> None:
         self._count += 1
         if self._count > MAX_PARTS:
-            raise TooManyParts(f"expected at most {MAX_PARTS} parts, got more")
+            raise _too_many_parts()
         self._part, self._disposition = None, None
 
     def _end_header(self) -> None:
@@ -187,6 +192,10 @@ class FormReader:
 
 def _picture_too_large() -> ImageTooLarge:
     return ImageTooLarge(f"expected at most {MAX_IMAGE_BYTES} bytes, got more; send a smaller picture")
+
+
+def _too_many_parts() -> TooManyParts:
+    return TooManyParts(f"expected at most {MAX_PARTS} parts, got more")
 
 
 def _text(name: str, raw: bytearray) -> str:

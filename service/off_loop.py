@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -21,12 +21,3 @@ class OffLoop:
     def close(self) -> None:
         """Wait for what runs, then end the threads."""
         self._pool.shutdown()
-
-
-async def settled(future: Future[T]) -> T:
-    """
-    Wait for a write of the index.
-
-    A caller that gives up does not cancel it: the index may be in the middle of it.
-    """
-    return await asyncio.shield(asyncio.wrap_future(future))

@@ -1,7 +1,7 @@
 """What FastAPI cannot see in routes that take a bare request: bodies, queries, ids in paths, problems."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from http import HTTPStatus
 from typing import Any
@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 from service.answers import ANSWERS
 from service.problems import FRAMEWORK, INTERNAL, MEDIA_TYPE, PROBLEMS, Problem, type_of
 from service.requests import FORM, JSON
-from service.schemas import PostingId, Schema
+from service.schemas import BODIES, PostingId, Schema
 
 _KINDS = {kind.slug: kind for kind in (*PROBLEMS.values(), *FRAMEWORK.values(), INTERNAL)}
 Responses = dict[int | str, dict[str, Any]]
@@ -51,7 +51,7 @@ def problems(*slugs: str) -> Responses:
 
 def success(status: int, description: str, answer: type, example: object, media_type: str = JSON) -> Responses:
     """The answer of a route that goes well; its schema is among the components."""
-    content = {"schema": {"$ref": _REFS.format(model=answer.__name__)}, "example": example}
+    content = {"schema": _ref(answer), "example": example}
     return {status: {"description": description, "content": {media_type: content}}}
 
 
@@ -63,12 +63,12 @@ def bytes_answer(media_type: str, description: str) -> Responses:
 
 def json_body(schema: type[Schema]) -> dict[str, Any]:
     """A JSON request body."""
-    return {"required": True, "content": {JSON: {"schema": _schema(schema)}}}
+    return {"required": True, "content": {JSON: {"schema": _ref(schema)}}}
 
 
 def form_body(schema: type[Schema]) -> dict[str, Any]:
     """A multipart request body: as the JSON, with the picture as a file."""
-    form = _schema(schema)
+    form = schema.model_json_schema()
     form["properties"] = {
         "image": {"type": "string", "format": "binary", "description": "JPEG, PNG, WebP, GIF or AVIF"},
         **{name: field for name, field in form["properties"].items() if name != "image_base64"},
@@ -85,7 +85,7 @@ def lines_body(schemas: Sequence[type[Schema]]) -> dict[str, Any]:
     """A body of NDJSON."""
     return {
         "required": True,
-        "content": {"application/x-ndjson": {"schema": {"oneOf": [_schema(schema) for schema in schemas]}}},
+        "content": {"application/x-ndjson": {"schema": {"oneOf": [_ref(schema) for schema in schemas]}}},
     }
 
 
@@ -98,7 +98,7 @@ def path_id() -> dict[str, Any]:
 def query(schema: type[Schema]) -> list[dict[str, Any]]:
     """The parameters of a query string; objects are sent as JSON."""
     parameters = []
-    for name, field in _schema(schema)["properties"].items():
+    for name, field in schema.model_json_schema()["properties"].items():
         is_json = name == "filter"
         parameters.append(
             {"name": name, "in": "query"} | ({"content": {JSON: {"schema": field}}} if is_json else {"schema": field})
@@ -121,9 +121,9 @@ def document(app: FastAPI) -> dict[str, Any]:
     """The whole OpenAPI document."""
     found = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
     schemas = found.setdefault("components", {}).setdefault("schemas", {})
-    for answer in (Problem, *ANSWERS):
-        schema = TypeAdapter(answer).json_schema(ref_template=_REFS, mode="serialization")
-        schemas.update(schema.pop("$defs", {}) | {answer.__name__: schema})
+    for kind in (Problem, *ANSWERS, *BODIES):
+        schema = TypeAdapter(kind).json_schema(ref_template=_REFS)
+        schemas.update(schema.pop("$defs", {}) | {kind.__name__: schema})
     for path in found["paths"].values():
         for operation in path.values():
             operation.setdefault("parameters", []).extend(_COMMON_HEADERS)
@@ -136,22 +136,8 @@ _COMMON_HEADERS = (
 )
 
 
-def _schema(schema: type[Schema]) -> dict[str, Any]:
-    # Inlined: a request body that is declared by hand cannot add to the components.
-    found = schema.model_json_schema(by_alias=True)
-    definitions: Mapping[str, Any] = found.pop("$defs", {})
-    inlined: dict[str, Any] = _inline(found, definitions)
-    return inlined
-
-
-def _inline(node: Any, definitions: Mapping[str, Any]) -> Any:
-    if isinstance(node, dict):
-        if "$ref" in node:
-            return _inline(definitions[node["$ref"].rsplit("/", 1)[1]], definitions)
-        return {key: _inline(value, definitions) for key, value in node.items()}
-    if isinstance(node, list):
-        return [_inline(value, definitions) for value in node]
-    return node
+def _ref(kind: type) -> dict[str, str]:
+    return {"$ref": _REFS.format(model=kind.__name__)}
 
 
 def _problem_response(status: int, slugs: Sequence[str]) -> dict[str, Any]:
@@ -160,5 +146,5 @@ def _problem_response(status: int, slugs: Sequence[str]) -> dict[str, Any]:
         kind = _KINDS[slug]
         problem = Problem(type_of(kind), kind.title, status, "expected …, got …; do …", "4f1c0a", ())
         examples[slug] = {"value": asdict(problem)}
-    content = {MEDIA_TYPE: {"schema": {"$ref": _REFS.format(model="Problem")}, "examples": examples}}
+    content = {MEDIA_TYPE: {"schema": _ref(Problem), "examples": examples}}
     return {"description": HTTPStatus(status).phrase, "content": content}

@@ -216,6 +216,7 @@ class BulkDelete(Schema):
     posting_id: PostingId
 
 
+BODIES = (Content, MatchRequest, PutRequest, PatchRequest, CompareRequest, BulkPut, BulkPatch, BulkDelete)
 S = TypeVar("S", bound=Schema)
 
 

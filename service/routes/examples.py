@@ -16,12 +16,7 @@ MATCH = {
 MATCHES = {
     "matches": [MATCH],
     "goal": "balanced",
-    "best_rejected": {
-        "posting_id": "MH02-S-Red",
-        "score": 0.731,
-        "threshold": 0.74,
-        "views": ["image", "title"],
-    },
+    "best_rejected": {"posting_id": "MH02-S-Red", "score": 0.731, "threshold": 0.74, "views": ["image", "title"]},
     "limit_reached": False,
     "model": "sha256:3f9c",
     "took_ms": 31.2,

@@ -42,8 +42,7 @@ LIMITS = LimitsAnswer(
 
 
 @router.get(
-    "/v1/model",
-    responses=openapi.success(200, "the model", ModelAnswer, MODEL) | openapi.problems("unknown-field"),
+    "/v1/model", responses=openapi.success(200, "the model", ModelAnswer, MODEL) | openapi.problems("unknown-field")
 )
 async def model(request: Request) -> Response:
     """Encoders, weights, thresholds and calibration, with the data that they were measured on."""
@@ -66,8 +65,7 @@ async def model(request: Request) -> Response:
 
 
 @router.get(
-    "/v1/limits",
-    responses=openapi.success(200, "the limits", LimitsAnswer, LIMITS) | openapi.problems("unknown-field"),
+    "/v1/limits", responses=openapi.success(200, "the limits", LimitsAnswer, LIMITS) | openapi.problems("unknown-field")
 )
 async def limits(request: Request) -> Response:
     """How much a call may hold."""

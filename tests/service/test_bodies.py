@@ -1,9 +1,11 @@
 """Strict JSON: what the standard parser lets through is refused here."""
 
 import json
+import time
+from contextlib import suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from service.bodies import MAX_DEPTH, parse_json
@@ -20,6 +22,7 @@ VALUES = st.recursive(
 )
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(VALUES)
 def test_sound_json_reads_as_the_standard_library_reads_it(value: object) -> None:
     """What is JSON by the standard comes back as it went in, escaped or not."""
@@ -58,6 +61,20 @@ def test_bad_json_is_refused(raw: bytes) -> None:
     with pytest.raises(MalformedJson) as caught:
         parse_json(raw)
     assert "caf" not in str(caught.value)
+
+
+def test_odd_giants_cost_little() -> None:
+    """Rows D3, C25: fifteen megabytes of escapes, of brackets or of values take well below a second."""
+    giants = [
+        b'{"a": [' + b"[]," * 40 + b'"' + b"\\n" * 7_000_000 + b'"]}',
+        b'{"a": "' + b"[" * 15_000_000 + b'"}',
+        b"[" + b'"a",' * 3_000_000 + b'"a"]',
+    ]
+    started = time.process_time()
+    for giant in giants:
+        with suppress(MalformedJson):
+            parse_json(giant)
+    assert time.process_time() - started < 2
 
 
 def test_brackets_in_strings_are_no_depth() -> None:

@@ -48,7 +48,7 @@ def test_each_line_gets_its_own_answer(client: TestClient) -> None:
             put("f/g", title="mug"),
             {"op": "patch", "posting_id": "none", "title": "x"},
             {"op": "drop", "posting_id": "a"},
-            {"posting_id": "a"},
+            {"op": ["put"], "posting_id": "a"},
             [],
             put("h", title="cup"),
         ],

@@ -31,11 +31,7 @@ def test_two_stored_postings(client: TestClient, bundle: Bundle) -> None:
     (found,) = client.get("/v1/postings/a/matches?threshold=-1").json()["matches"]
     assert answer["match"] == found | {"threshold": THRESHOLDS["title"]["balanced"]}
     assert answer["verdicts"] == {
-        goal: {
-            "same_product": found["score"] >= score,
-            "threshold": score,
-            "goal_supported": goal != "recall_90",
-        }
+        goal: {"same_product": found["score"] >= score, "threshold": score, "goal_supported": goal != "recall_90"}
         for goal, score in THRESHOLDS["title"].items()
     }
 

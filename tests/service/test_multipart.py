@@ -4,7 +4,7 @@ import tracemalloc
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from service import multipart
@@ -24,6 +24,7 @@ from service.multipart import Form, FormReader
 from tests.service.forms import BOUNDARY, Part, form
 
 NAMES = frozenset({"image", "title", "limit", "filter", "exclude", "metadata"})
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 TITLE, IMAGE = Part("title", "Rote Tasse ☕".encode()), Part("image", b"\xff\xd8\r\n--kembar\x00", "a.jpg")
 
 
@@ -75,6 +76,7 @@ CONTENTS = st.binary(max_size=60) | st.sampled_from(
 )
 
 
+@PATIENT
 @given(title=CONTENTS, image=CONTENTS, cuts=st.lists(st.integers(0, 400), max_size=12))
 def test_a_form_does_not_depend_on_how_it_is_cut(title: bytes, image: bytes, cuts: list[int]) -> None:
     """Whatever a sound form holds, it reads alike in one piece and in any pieces."""
@@ -83,6 +85,7 @@ def test_a_form_does_not_depend_on_how_it_is_cut(title: bytes, image: bytes, cut
     assert outcome(body, places) == outcome(body)
 
 
+@PATIENT
 @given(fragments=st.lists(FRAGMENTS, max_size=14), cuts=st.lists(st.integers(0, 600), max_size=12))
 def test_nonsense_does_not_depend_on_how_it_is_cut(fragments: list[bytes], cuts: list[int]) -> None:
     """Shuffled pieces of forms are refused, or read, alike however they are cut, and only with our own errors."""
@@ -121,6 +124,7 @@ PART = form([TITLE])
         (form([Part("title", b"x", headers=b'Content-Disposition: form-data; name="a"\r\n')]), MalformedMultipart),
         (b"\r\n" * 5_000_000 + PART, MalformedMultipart),  # C31
         (b"\r\n" + PART, Form),
+        (form([Part("image", f"\r\n--{BOUNDARY}x".encode() * 400_000, "x")]), TooManyParts),  # C25
         (form([Part("title", b"x" * (multipart.MAX_FIELD_BYTES + 1))]), BodyTooLarge),
         (form([Part("image", bytes(multipart.MAX_IMAGE_BYTES), "x")]), Form),
         (form([Part("image", bytes(multipart.MAX_IMAGE_BYTES + 1), "x")]), ImageTooLarge),  # A5

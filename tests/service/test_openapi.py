@@ -96,7 +96,8 @@ def test_bodies_come_from_the_schemas(document: dict) -> None:
     """A match call is described in both its forms, with the same fields; the picture is a file in one of them."""
     content = document["paths"]["/v1/matches"]["post"]["requestBody"]["content"]
     as_form = content["multipart/form-data"]["schema"]["properties"]
-    as_json = content["application/json"]["schema"]["properties"]
+    assert content["application/json"]["schema"] == {"$ref": "#/components/schemas/MatchRequest"}
+    as_json = document["components"]["schemas"]["MatchRequest"]["properties"]
     assert set(as_form) - {"image"} == set(as_json) - {"image_base64"}
     assert (as_form["image"]["format"], as_json["image_base64"]["anyOf"][0]["contentEncoding"]) == ("binary", "base64")
     assert as_json["limit"]["maximum"] == 50

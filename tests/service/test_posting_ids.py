@@ -1,7 +1,7 @@
 """Posting ids: rows E1 to E3 of the reliability table."""
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from service.errors import IdInvalid
@@ -48,6 +48,7 @@ def test_a_usable_id_comes_back_as_it_was_sent(value: str) -> None:
     assert check_id(value) == value
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(IDS)
 def test_a_cursor_leads_back_to_its_id(posting_id: str) -> None:
     """Every id makes a cursor of letters, digits, - and _, which gives the id back."""
