@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from index.errors import CorruptRow
 from index.flat import FlatIndex, Placement
 from index.quarantine import Quarantine
 from index.rows import Row, metadata_of, tags_of
@@ -70,7 +71,11 @@ def repair_derived(store: Store, filled: Filled, quarantine: Quarantine) -> None
 
 def _sound_rows(store: Store, quarantine: Quarantine) -> Iterator[Row]:
     for columns in store.raw_rows():
-        yield from quarantine.sound([columns])
+        try:
+            row = quarantine.admit(columns)
+        except CorruptRow:
+            continue
+        yield row
 
 
 def _tags(row: Row) -> frozenset[str]:

@@ -1,5 +1,6 @@
 """Exact scores: the same numbers as brute force in float64 over the stored float16 values."""
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -11,18 +12,20 @@ SCORE_DECIMALS = 6
 def unit_float64(half: NDArray[np.float16]) -> NDArray[np.float64]:
     """A stored or rounded vector (dim,) brought to length one in float64."""
     exact = half.astype(np.float64)
-    unit: NDArray[np.float64] = exact / np.sqrt(np.square(exact).sum())
+    unit: NDArray[np.float64] = exact / math.sqrt(np.add.reduce(exact * exact))
     return unit
 
 
-def cosine(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+def cosine(stored: NDArray[np.float16], query: NDArray[np.float64]) -> float:
     """
-    The cosine of two unit vectors (dim,), -1..1, rounded to 1e-6.
+    The cosine of a stored vector (dim,) and a unit query (dim,), -1..1, rounded to 1e-6.
 
-    numpy's own sum, not BLAS: its order of additions does not depend on what else is being scored, so a pair scores
+    numpy's own sums, not BLAS: their order of additions does not depend on what else is being scored, so a pair scores
     alike in every search.
     """
-    return round(float((a * b).sum()), SCORE_DECIMALS) + 0.0  # -0.0 becomes 0.0
+    exact = stored.astype(np.float64)
+    score = float(np.add.reduce(exact * query)) / math.sqrt(np.add.reduce(exact * exact))
+    return round(score, SCORE_DECIMALS) + 0.0  # -0.0 becomes 0.0
 
 
 def fuse(scores: Mapping[str, float], weights: Mapping[str, float]) -> float:

@@ -118,11 +118,7 @@ class Searcher:
             fetch *= 4
 
     def _scored(self, posting: Posting, units: Mapping[str, NDArray[np.float64]]) -> Hit:
-        scores = {
-            view: cosine(unit_float64(posting.vectors[view]), unit)
-            for view, unit in units.items()
-            if view in posting.vectors
-        }
+        scores = {view: cosine(posting.vectors[view], unit) for view, unit in units.items() if view in posting.vectors}
         return Hit(posting, scores, fuse(scores, self._weights))
 
 
