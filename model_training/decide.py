@@ -79,7 +79,7 @@ class _GroupTables:
             (r,) column numbers.
         """
         if goal is Goal.BALANCED:
-            return np.argmax(weights @ self._f1, axis=1)
+            return np.asarray(np.argmax(weights @ self._f1, axis=1))
         good = self.reaches(goal, weights)
         if goal is Goal.PRECISION_99:
             holds = np.logical_and.accumulate(good[:, ::-1], axis=1)[:, ::-1]

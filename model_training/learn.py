@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from model_training.backbones import PictureBackbone, TitleBackbone, freeze
@@ -26,7 +27,9 @@ def learn_pictures(
     if recipe.finetune_epochs:
         groups, components = material.catalogue.groups[train], material.components[train]
         pixels, checkpoint = material.pixels.tensors, checkpoints / "finetune.pt"
-        finetune(backbone, learner, pixels, rows, groups, components, recipe, checkpoint)
+        with torch.inference_mode():
+            start = learner(torch.from_numpy(features[rows])).numpy()
+        finetune(backbone, learner, pixels, rows, groups, components, start, recipe, checkpoint)
     return PictureNetwork(backbone, learner)
 
 

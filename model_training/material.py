@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from model_training.catalogue import Catalogue, read_catalogue
 from model_training.errors import UnusableCatalogue
@@ -57,7 +58,7 @@ def prepare_material(csv: Path, images: Path, spec: PictureSpec, cache: Path, *,
 
 def _ties(catalogue: Catalogue, pixels: Pixels) -> list[tuple[tuple[str, object], ...]]:
     """What may tie a posting to others: its group, its picture file, its picture's perceptual hash."""
-    hashes = {digest: hash_picture(pixels.tensors[row]) for digest, row in pixels.rows.items()}
+    hashes = {digest: hash_picture(Image.fromarray(pixels.tensors[row])) for digest, row in pixels.rows.items()}
     ties = []
     for group, digest in zip(catalogue.groups.tolist(), catalogue.digests, strict=True):
         picture = (("file", digest), ("phash", hashes[digest])) if digest in hashes else ()

@@ -65,13 +65,13 @@ def rank(
     most = int(np.bincount(np.unique(keys, return_inverse=True)[1]).max())
     depth = min(len(vectors), ANSWERS - 1 + most)
     scores, rows = faiss.knn(vectors[queries], vectors, depth, metric=faiss.METRIC_INNER_PRODUCT)
-    allowed = keys[rows] != keys[queries][:, None]
-    order = np.argsort(~allowed, axis=1, kind="stable")[:, : ANSWERS - 1]  # the allowed first, still falling by score
+    forbidden = keys[rows] == keys[queries][:, None]
+    order = np.argsort(forbidden, axis=1, kind="stable")[:, : ANSWERS - 1]  # the allowed first, still falling by score
     rows, scores = np.take_along_axis(rows, order, 1), np.take_along_axis(scores, order, 1)
-    allowed = np.take_along_axis(allowed, order, 1)
+    allowed = keys[rows] != keys[queries][:, None]
     same_key_in_group = _count_pairs(groups, keys, queries)
     return Ranking(
-        scores=np.where(allowed, scores, -np.inf).astype(np.float32),
+        scores=np.where(allowed, scores.clip(-1, 1), -np.inf).astype(np.float32),
         right=(groups[rows] == groups[queries][:, None]) & allowed,
         truth=np.bincount(groups, minlength=groups.max() + 1)[groups[queries]] - same_key_in_group,
         groups=groups[queries],
@@ -89,7 +89,7 @@ def sweep(ranking: Ranking, thresholds: NDArray[np.float64]) -> Sweep:
     """Count answers and hits at each threshold (rising)."""
     hits_at = np.cumsum(np.pad(ranking.right, ((0, 0), (1, 0))), axis=1)
     falling = -ranking.scores
-    answers = np.stack([np.searchsorted(row, -thresholds + 1e-9, side="right") for row in falling])
+    answers = np.stack([np.searchsorted(row, -thresholds + 1e-9, side="right") for row in falling]).astype(np.int64)
     return Sweep(
         thresholds=thresholds,
         answers=answers,

@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from model_training.phash import hash_picture
 from model_training.sample.cutouts import cut_out
 from model_training.sample.photograph import photograph
 from model_training.sample.products import brand_name, draw_family, shop
@@ -99,7 +100,8 @@ def _draw_postings(images: Path, order: Order) -> list[Row]:
             (images / file).write_bytes(pictures[-1])
             posting_id = "sample_" + hashlib.sha256(f"{seed} {number} {member} {posting}".encode()).hexdigest()[:12]
             group = str(number * 10 + member)
-            rows.append((posting_id, file, perceptual_hash(pictures[-1]), title(product, rng), group))
+            phash = f"{hash_picture(Image.open(io.BytesIO(pictures[-1]))):016x}"
+            rows.append((posting_id, file, phash, title(product, rng), group))
     return rows
 
 
@@ -108,11 +110,3 @@ def draw_view(seed: int, number: int, member: int, pose: int) -> Image.Image:
     product, rng = draw_family(seed, number)[member], np.random.default_rng([seed, number, member + 1, 0, pose + 1])
     draw = turned if product.shape in shop().turned else boxed if product.shape in shop().boxes else cut_out
     return draw(product, rng)
-
-
-def perceptual_hash(picture: bytes) -> str:
-    """64-bit DCT hash, row by row, of a picture file as 16 hex digits, made as `imagehash.phash` makes it."""
-    grey = Image.open(io.BytesIO(picture)).convert("L").resize((32, 32), Image.Resampling.LANCZOS)
-    waves = np.cos(np.pi / 32 * np.outer(np.arange(8), np.arange(32) + 0.5))
-    lowest = waves @ np.asarray(grey, np.float64) @ waves.T
-    return np.packbits(lowest > np.median(lowest)).tobytes().hex()

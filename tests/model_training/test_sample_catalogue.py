@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model_training.sample.catalogue import draw_catalogue, perceptual_hash
+from model_training.phash import hash_picture
+from model_training.sample.catalogue import draw_catalogue
 
 ROOT = Path(__file__).parents[2]
 ESCAPED_BYTE = re.compile(r"\\x([0-9a-f]{2})")
@@ -143,7 +144,8 @@ def test_the_perceptual_hash_is_that_of_the_definition(shop: Path) -> None:
         ]
         median = sum(sorted(frequencies)[31:33]) / 2
         bits = "".join("1" if value > median else "0" for value in frequencies)
-        assert row["image_phash"] == perceptual_hash(path.read_bytes()) == f"{int(bits, 2):016x}"
+        with Image.open(path) as picture:
+            assert row["image_phash"] == f"{hash_picture(picture):016x}" == f"{int(bits, 2):016x}"
 
 
 def test_drawing_says_nothing_where_nobody_watches(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

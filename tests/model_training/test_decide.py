@@ -1,0 +1,93 @@
+"""Learned thresholds and calibration against exhaustive search."""
+
+import numpy as np
+import pytest
+
+from model_training.decide import THRESHOLDS, fit_decision
+from model_training.ranking import Ranking
+from service.bundle.views import Goal
+
+
+def noisy_ranking(groups: int, seed: int) -> Ranking:
+    """Two queries a group; each has one right candidate near .8 and nine wrong ones near .3."""
+    rng = np.random.default_rng(seed)
+    n = 2 * groups
+    right = np.zeros((n, 10), dtype=bool)
+    right[:, 0] = True
+    scores = np.where(right, rng.normal(0.8, 0.1, (n, 10)), rng.normal(0.3, 0.13, (n, 10))).clip(-1, 1)
+    order = np.argsort(-scores, axis=1)
+    return Ranking(
+        scores=np.take_along_axis(scores, order, 1).astype(np.float32),
+        right=np.take_along_axis(right, order, 1),
+        truth=np.ones(n, dtype=np.int64),
+        groups=np.repeat(np.arange(groups), 2),
+    )
+
+
+@pytest.fixture(scope="module")
+def ranking() -> Ranking:
+    """200 groups: enough to carry every goal."""
+    return noisy_ranking(200, 3)
+
+
+def outcome(ranking: Ranking, threshold: float) -> tuple[float, float, float]:
+    """balanced f1_mean, precision and recall at a threshold, counted over each query and its lonely twin."""
+    f1, hits, answers = 0.0, 0, 0
+    for scores, right in zip(ranking.scores, ranking.right, strict=True):
+        answered = scores >= threshold - 1e-9
+        hit, wrong = int((answered & right).sum()), int((answered & ~right).sum())
+        f1 += (2 * (hit + 1) / (hit + wrong + 1 + 2) + 2 / (wrong + 2)) / 2
+        hits, answers = hits + hit, answers + hit + 2 * wrong
+    n = len(ranking.scores)
+    return f1 / n, hits / answers if answers else 1.0, hits / n
+
+
+def test_balanced_is_the_best_threshold(ranking: Ranking) -> None:
+    """No other threshold of the grid gives a higher f1_mean over queries of which half are singletons."""
+    learned = fit_decision(ranking, seed=0).thresholds[Goal.BALANCED].score
+    best = max(outcome(ranking, threshold)[0] for threshold in THRESHOLDS)
+    assert outcome(ranking, learned)[0] == pytest.approx(best)
+
+
+def test_precision_99_is_the_lowest_that_holds(ranking: Ranking) -> None:
+    """From the threshold on precision is 99 %; one step below it is not."""
+    learned = fit_decision(ranking, seed=0).thresholds[Goal.PRECISION_99]
+    assert learned.supported
+    assert all(outcome(ranking, threshold)[1] >= 0.99 for threshold in THRESHOLDS if threshold >= learned.score)
+    assert outcome(ranking, learned.score - 0.0025)[1] < 0.99
+
+
+def test_recall_90_is_the_highest_that_holds(ranking: Ranking) -> None:
+    """At the threshold nine of ten right answers are given; one step above fewer."""
+    learned = fit_decision(ranking, seed=0).thresholds[Goal.RECALL_90]
+    assert learned.supported
+    assert outcome(ranking, learned.score)[2] >= 0.9
+    assert outcome(ranking, learned.score + 0.0025)[2] < 0.9
+
+
+def test_interval_holds_the_threshold_and_narrows_with_groups(ranking: Ranking) -> None:
+    """The bootstrap interval spans the learned threshold; four times the groups make it narrower."""
+    many = fit_decision(ranking, seed=0).thresholds[Goal.RECALL_90]
+    few = fit_decision(noisy_ranking(50, 3), seed=0).thresholds[Goal.RECALL_90]
+    assert many.low <= many.score <= many.high
+    assert many.high - many.low < few.high - few.low
+
+
+def test_few_groups_support_nothing() -> None:
+    """With ten groups every goal is marked as not supported."""
+    assert not any(learned.supported for learned in fit_decision(noisy_ranking(10, 3), seed=0).thresholds.values())
+
+
+def test_calibration_is_monotone_and_near_the_truth(ranking: Ranking) -> None:
+    """Probabilities never fall; on fresh candidates they differ from the observed shares by .05 at most on average."""
+    calibration = fit_decision(ranking, seed=0).calibration
+    assert list(calibration.scores) == sorted(set(calibration.scores))
+    assert list(calibration.probabilities) == sorted(calibration.probabilities)
+    fresh = noisy_ranking(400, 9)
+    probability = np.interp(fresh.scores.ravel(), calibration.scores, calibration.probabilities)
+    right, weight = fresh.right.ravel(), np.where(fresh.right.ravel(), 1.0, 2.0)
+    error = 0.0
+    for part in np.array_split(np.argsort(probability), 15):
+        gap = np.average(probability[part], weights=weight[part]) - np.average(right[part], weights=weight[part])
+        error += abs(gap) * weight[part].sum() / weight.sum()
+    assert error < 0.05

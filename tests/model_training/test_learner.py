@@ -1,0 +1,75 @@
+"""The embedding learner and its training."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from model_training.learner import EmbeddingLearner
+from model_training.ranking import rank
+from model_training.recipe import Recipe
+from model_training.train_learner import train_learner
+
+RECIPE = Recipe(dimension=8, epochs=4, batch_size=32, num_neg=4)
+
+
+def groups_in_noise() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """40 groups of 5 that agree in 4 of 32 features, which noise drowns."""
+    rng = np.random.default_rng(1)
+    groups = np.repeat(np.arange(40), 5)
+    features = rng.normal(size=(200, 32)) * 3
+    features[:, :4] = rng.normal(size=(40, 4))[groups] + rng.normal(size=(200, 4)) * 0.1
+    return features.astype(np.float32), groups
+
+
+def test_an_untrained_learner_is_the_principal_components() -> None:
+    """Before training, cosines are those of the centred, scaled features seen through their principal components."""
+    features, _ = groups_in_noise()
+    learner = EmbeddingLearner(32, 8)
+    learner.start_from(torch.from_numpy(features))
+    got = learner(torch.from_numpy(features)).detach().numpy()
+    centred = features - features.mean(0)
+    centred /= np.linalg.norm(centred, axis=1, keepdims=True)
+    _, _, components = np.linalg.svd(centred, full_matrices=False)
+    expected = centred @ components[:8].T
+    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+    assert np.allclose(got @ got.T, expected @ expected.T, atol=1e-4)
+
+
+def test_training_finds_what_groups_share(tmp_path: Path) -> None:
+    """On features that hide the group in noise, training more than doubles how often the nearest is of the group."""
+    features, groups = groups_in_noise()
+
+    def right(learner: EmbeddingLearner) -> float:
+        vectors = learner(torch.from_numpy(features)).detach().numpy()
+        return float(rank(vectors, groups, np.arange(200)).right[:, 0].mean())
+
+    untrained = train_learner(features, groups, groups, replace(RECIPE, epochs=0), tmp_path / "a.pt", label="")
+    trained = train_learner(features, groups, groups, replace(RECIPE, epochs=20), tmp_path / "b.pt", label="")
+    assert right(trained) > 2 * right(untrained)
+
+
+def test_a_resumed_run_ends_where_an_unbroken_one_does(tmp_path: Path) -> None:
+    """Two epochs, a break and two more give the very weights of four epochs."""
+    features, groups = groups_in_noise()
+    unbroken = train_learner(features, groups, groups, RECIPE, tmp_path / "whole.pt", label="")
+    train_learner(features, groups, groups, replace(RECIPE, epochs=2), tmp_path / "broken.pt", label="")
+    resumed = train_learner(features, groups, groups, RECIPE, tmp_path / "broken.pt", label="")
+    for name, tensor in unbroken.state_dict().items():
+        assert torch.equal(tensor, resumed.state_dict()[name]), name
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_one_seed_makes_one_result(tmp_path: Path, seed: int) -> None:
+    """The same seed gives equal weights, another seed others."""
+    features, groups = groups_in_noise()
+    runs = [
+        train_learner(features, groups, groups, replace(RECIPE, seed=chosen), tmp_path / f"{run}.pt", label="")
+        for run, chosen in enumerate((seed, seed, seed + 1))
+    ]
+    first, again, other = (run.projection.weight for run in runs)
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
