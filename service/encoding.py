@@ -95,7 +95,7 @@ class PostingEncoder:
         return (await self._encode(image, title, 0, priority)).vectors
 
     async def to_keep(self, image: bytes | None, title: str | None, priority: Priority) -> Encoded:
-        """As `vectors`, with the picture to keep."""
+        """As `vectors`, with the picture to keep; of nothing there is no vector."""
         return await self._encode(image, title, self._stored_side, priority)
 
     @property
@@ -113,7 +113,7 @@ class PostingEncoder:
             lane.close()
 
     async def _encode(self, image: bytes | None, title: str | None, stored_side: int, priority: Priority) -> Encoded:
-        if priority is not Priority.BULK:
+        if priority is not Priority.BULK and (image is not None or title is not None):
             self._require_room()
         (picture, image_vector), title_vector = await asyncio.gather(
             self._encode_picture(image, stored_side, priority), self._encode_title(title, priority)

@@ -110,7 +110,6 @@ class _Exchange:
         self.request_id = scope["state"]["request_id"] = asked if _REQUEST_ID.fullmatch(asked) else uuid.uuid4().hex
         self.has_body = self._headers.get("content-length", "0") != "0" or "transfer-encoding" in self._headers
         self._body_awaited = self.has_body
-        self._withheld = self._headers.get("expect", "").lower() == "100-continue"
         self._watcher: asyncio.Task[None] | None = None
 
     def timeout_s(self) -> float | None:
@@ -128,7 +127,6 @@ class _Exchange:
 
     async def receive(self) -> Message:
         """The next piece of the body; once it is whole, the client is watched."""
-        self._withheld = False
         message = await self._receive()
         if self._body_awaited and message["type"] == "http.request" and not message.get("more_body", False):
             self._body_awaited = False
@@ -166,7 +164,7 @@ class _Exchange:
         left = DISCARD_BYTES
         with suppress(TimeoutError):
             async with asyncio.timeout(DISCARD_SECONDS):
-                while self._body_awaited and not self._withheld and left > 0:
+                while self._body_awaited and left > 0:
                     message = await self._receive()
                     self._body_awaited = message.get("more_body", False)
                     left -= len(message.get("body", b""))

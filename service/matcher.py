@@ -1,15 +1,14 @@
 """From vectors to a decision: which postings count as the same product, and why."""
 
 import time
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from index.index import Index
-from index.postings import Hit, JsonValue, Scalar
+from index.postings import Hit, JsonValue, Posting, Scalar
 from index.scoring import cosine, unit_float64
 from service.answers import CompareAnswer, Match, MatchAnswer, Rejected, Verdict
 from service.batcher import Lane, Priority
@@ -26,9 +25,9 @@ Thresholds = Callable[[frozenset[str]], float]
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One side of a comparison; `posting_id` is None where it is not stored."""
+    """One side of a comparison that is not stored."""
 
-    posting_id: str | None
+    posting_id: None
     title: str | None
     metadata: Mapping[str, JsonValue]
     vectors: Vectors
@@ -78,7 +77,7 @@ class Matcher:
         thresholds = self._thresholds(options)
         question = _Question(vectors, thresholds, options.filter, exclude)
         hits = await self._stages.through(Stage.SEARCH, self.lane, question, 1.0, Priority.QUERY)
-        found = sorted((self._match_of(hit, options.goal, thresholds) for hit in _nearest(hits)), key=_rank)
+        found = sorted((self._match(hit.posting, hit.scores, options.goal, thresholds) for hit in hits), key=_rank)
         accepted = [match for match in found if match.score >= match.threshold]
         return MatchAnswer(
             matches=tuple(accepted[: options.limit]),
@@ -89,13 +88,13 @@ class Matcher:
             took_ms=ms_since(started),
         )
 
-    def compare(self, a: Vectors, b: Candidate, started: float) -> CompareAnswer:
+    def compare(self, a: Vectors, b: Candidate | Posting, started: float) -> CompareAnswer:
         """Judge one pair: b as seen from a."""
         scores = {str(view): _cosine(a[view], b.vectors[view]) for view in View if view in a and view in b.vectors}
         match = None
         if scores:
             thresholds = self._thresholds(MatchOptions())
-            match = self._match(b.posting_id, b.title, b.metadata, scores, Goal.BALANCED, thresholds)
+            match = self._match(b, scores, Goal.BALANCED, thresholds)
         return CompareAnswer(
             match=match,
             verdicts={goal: self._verdict(scores, goal) for goal in Goal},
@@ -115,22 +114,12 @@ class Matcher:
             return lambda views: asked
         return lambda views: self._decision.threshold(views, options.goal).score
 
-    def _match_of(self, hit: Hit, goal: Goal, thresholds: Thresholds) -> Match:
-        posting = hit.posting
-        return self._match(posting.posting_id, posting.title, posting.metadata, hit.scores, goal, thresholds)
-
     def _match(
-        self,
-        posting_id: str | None,
-        title: str | None,
-        metadata: Mapping[str, JsonValue],
-        scores: Mapping[str, float],
-        goal: Goal,
-        thresholds: Thresholds,
+        self, other: Candidate | Posting, scores: Mapping[str, float], goal: Goal, thresholds: Thresholds
     ) -> Match:
         views, score = frozenset(scores), self._decision.fuse(scores)
         return Match(
-            posting_id=posting_id,
+            posting_id=other.posting_id,
             probability=self._decision.probability(views, score),
             score=score,
             threshold=thresholds(views),
@@ -139,8 +128,8 @@ class Matcher:
             variant_conflict=(),
             image_score=scores.get(View.IMAGE),
             title_score=scores.get(View.TITLE),
-            title=title,
-            metadata=metadata,
+            title=other.title,
+            metadata=other.metadata,
         )
 
     def _verdict(self, scores: Mapping[str, float], goal: Goal) -> Verdict:
@@ -148,16 +137,6 @@ class Matcher:
             return Verdict(same_product=False, threshold=None, goal_supported=False)
         learned = self._decision.threshold(scores, goal)
         return Verdict(self._decision.fuse(scores) >= learned.score, learned.score, learned.supported)
-
-
-def _nearest(hits: Iterable[Hit]) -> Iterator[Hit]:
-    # A set of shared views may come from several sets of stored views, each with as many hits as were asked for.
-    seen: Counter[frozenset[str]] = Counter()
-    for hit in sorted(hits, key=lambda hit: (-hit.score, hit.posting.posting_id.encode())):
-        views = frozenset(hit.scores)
-        seen[views] += 1
-        if seen[views] <= NEAREST:
-            yield hit
 
 
 def _rank(match: Match) -> tuple[float, float, bytes]:
@@ -173,7 +152,7 @@ def _best_rejected(ranked: Iterable[Match]) -> Rejected | None:
 
 def _cosine(a: NDArray[np.float32] | NDArray[np.float16], b: NDArray[np.float32] | NDArray[np.float16]) -> float:
     # As the index scores: both sides in half precision, as they are or would be stored.
-    return cosine(unit_float64(a.astype(np.float16)), unit_float64(b.astype(np.float16)))
+    return cosine(b.astype(np.float16), unit_float64(a.astype(np.float16)))
 
 
 def ms_since(started: float) -> float:

@@ -6,6 +6,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from index.postings import Posting
 from service import openapi
 from service.answers import CompareAnswer, EmbeddingsAnswer, json_answer
 from service.batcher import Priority
@@ -63,9 +64,8 @@ def _require_either(name: str, side: Side) -> None:
         raise InvalidRequest(message, [Finding(f"/{name}", message)])
 
 
-async def _candidate(services: Services, side: Side) -> Candidate:
+async def _candidate(services: Services, side: Side) -> Candidate | Posting:
     if side.posting_id is None:
         vectors = await services.encoder.vectors(side.image, side.title, Priority.QUERY)
         return Candidate(None, side.title, {}, vectors)
-    posting = await services.catalogue.get(side.posting_id)
-    return Candidate(posting.posting_id, posting.title, posting.metadata, posting.vectors)
+    return await services.catalogue.get(side.posting_id)

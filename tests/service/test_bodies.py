@@ -45,6 +45,7 @@ def test_sound_json_reads_as_the_standard_library_reads_it(value: object) -> Non
         b'{"threshold": 1e999}',
         b"[" * 100_000,  # D3
         b'{"a":' * 100_000,
+        b"[" * 15_000 + b"]" * 15_000,
         b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1),
         b'{"limit": ' + b"9" * 5_000 + b"}",
         b'{"limit": 9223372036854775808}',
