@@ -27,8 +27,6 @@ def check_gif(data: bytes) -> PictureHeader:
         raise ImageTruncated("expected a GIF with a frame, got one that stops before; send the whole file") from exc
     if control and control[3] & 1:
         check_size(width, height, MAX_PIXELS_COSTLY)
-    if min(frame_width, frame_height) == 0:
-        raise ImageMalformed("expected a GIF frame with width and height, got a side of 0 pixels; export it again")
     if left + frame_width > width or top + frame_height > height:
         raise ImageTooManyPixels(
             f"expected the GIF's first frame within its screen of {width} x {height}, got {frame_width} x "

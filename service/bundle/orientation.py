@@ -8,7 +8,9 @@ _SHORT = 3
 
 def exif_orientation(exif: bytes) -> int:
     """
-    Read the orientation, 1 to 8, from the first directory of an EXIF block; 1 where it is missing or garbage.
+    Read the orientation from the first directory of an EXIF block; 1, upright, where it is missing or garbage.
+
+    The standard knows 1 to 8; any other number that stands there is returned as it is.
 
     Written here because Pillow's own reader parses every tag, and raises or warns on bad ones (TIFF 6.0, section 2).
     """
@@ -22,7 +24,7 @@ def exif_orientation(exif: bytes) -> int:
         for entry in range(entries):
             tag, kind, count, value = struct.unpack_from(order + "HHIH", tiff, directory + 2 + 12 * entry)
             if tag == _ORIENTATION_TAG:
-                return value if (kind, count) == (_SHORT, 1) and 1 <= value <= 8 else 1
+                return value if (kind, count) == (_SHORT, 1) else 1
     except struct.error:
         return 1
     return 1

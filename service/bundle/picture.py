@@ -21,7 +21,7 @@ from service.bundle.picture_checks import check_picture
 from service.bundle.picture_header import PictureHeader
 
 STORED_QUALITY = 85
-_BAND_ROWS = 64  # a multiple of every factor by which pictures are shrunk
+_BAND_PIXELS = 1 << 18
 
 # Constructed directly: Image.open would let plugins of other formats, and JPEG's walk over MPO frames, see the bytes.
 _READERS: Mapping[str, type[ImageFile]] = {
@@ -80,7 +80,6 @@ def _read(header: PictureHeader, decode_side: int) -> tuple[Image.Image, bytes]:
         if "truncated" in str(exc).lower():
             raise ImageTruncated(f"expected a whole {header.format} picture, got a part; send the whole file") from exc
         raise ImageMalformed(f"expected a readable {header.format} picture, got damaged data; export it again") from exc
-    image.fp = None  # the WebP and AVIF readers hold another copy of the pixels there
     return _flattened(image, decode_side), header.exif or image.info.get("exif", b"")
 
 
@@ -89,8 +88,9 @@ def _flattened(image: Image.Image, decode_side: int) -> Image.Image:
     room = min(image.size) // decode_side
     factor = max(factor for factor in (1, 2, 4, 8) if factor <= max(room, 1))
     flat = Image.new("RGB", (-(-image.width // factor), -(-image.height // factor)))
-    for top in range(0, image.height, _BAND_ROWS):
-        band = image.crop((0, top, image.width, min(top + _BAND_ROWS, image.height)))
+    rows = max(_BAND_PIXELS // image.width // 8, 1) * 8  # a multiple of every factor, so that no block is split
+    for top in range(0, image.height, rows):
+        band = image.crop((0, top, image.width, min(top + rows, image.height)))
         flat.paste(_on_white(band, factor), (0, top // factor))
     return flat
 

@@ -182,12 +182,11 @@ def _damaged() -> Iterator[OddPicture]:
     for name, whole in wholes.items():
         for percent in (10, 50, 90, 99):
             cut = functools.partial(_cut, whole, percent)
-            exact = name in ("jpeg", "progressive", "png", "webp") and percent > 10
+            exact = name in ("jpeg", "progressive", "png", "webp", "gif") and percent > 10
             yield OddPicture("A11", f"{name}-cut-{percent}", cut, (ImageTruncated,) if exact else CUT)
     bad = (ImageMalformed,)
     yield OddPicture("A13", "ihdr-crc", lambda: replaced(plain_png(), 29, b"\x00\x00\x00\x00"), bad)
     yield OddPicture("A13", "idat-bit", lambda: _with_flipped_bit(plain_png()), bad)
-    yield OddPicture("A13", "idat-bit-stored", lambda: _with_flipped_bit(encode(photo(), "PNG", compress_level=0)), bad)
     yield OddPicture("A13", "png-zero-width", lambda: png(0, 64, idat(64, 64)), bad)
     yield OddPicture("A13", "png-depth", lambda: png(64, 64, idat(64, 64), depth=3), bad)
     yield OddPicture("A13", "png-no-idat", lambda: png(64, 64), bad)
@@ -201,6 +200,7 @@ def _damaged() -> Iterator[OddPicture]:
     yield OddPicture("A13", "jpeg-no-scan", lambda: jpeg()[: jpeg().index(b"\xff\xda")] + b"\xff\xd9", bad)
     yield OddPicture("A13", "gif-no-frame", lambda: encode(photo(), "GIF")[:13] + bytes(768) + b";", bad)
     yield OddPicture("A13", "gif-empty-frame", lambda: gif(frame_side=0), bad)
+    yield OddPicture("A13", "avif-noise", lambda: replaced(avif(), len(avif()) - 100, b"\xa5" * 100), bad)
     yield OddPicture("A13", "avif-no-meta", lambda: avif().replace(b"meta", b"free"), bad)
 
 
@@ -256,6 +256,8 @@ def _unusual() -> Iterator[OddPicture]:
         ("A19", "progressive", photo(), "JPEG", {"progressive": True}),
         ("A19", "odd-420", photo(97, 61), "JPEG", {"subsampling": "4:2:0"}),
         ("A19", "restart-markers", photo(1_000, 800), "JPEG", {"restart_marker_blocks": 1}),
+        ("A19", "webp-lossy", photo(), "WEBP", {}),
+        ("A19", "webp-lossless", photo(), "WEBP", {"lossless": True}),
         ("A20", "mpo", photo(), "MPO", {"save_all": True, "append_images": [photo(64, 64)]}),
         ("A21", "gif-animated", photo(), "GIF", {"save_all": True, "append_images": [red]}),
         ("A21", "webp-animated", photo(), "WEBP", {"save_all": True, "append_images": [photo().rotate(180)]}),
@@ -297,6 +299,7 @@ def _avif_size(width: int, height: int) -> bytes:
     return replaced(avif(), avif().index(b"ispe") + 8, struct.pack(">II", width, height))
 
 
+@functools.cache
 def _lying_avif(side: int) -> bytes:
     """An AVIF whose box says 100 x 100 and whose stream says `side` x `side`."""
     data = encode(Image.new("RGB", (side, side)), "AVIF", speed=10)

@@ -6,11 +6,17 @@ import tracemalloc
 import pytest
 from PIL import AvifImagePlugin, ImageFile
 
-from service.bundle.errors import ImageMalformed, ImageTooComplex, ImageTooManyPixels, UnsupportedImageFormat
+from service.bundle.errors import (
+    ImageMalformed,
+    ImageTooComplex,
+    ImageTooManyPixels,
+    ImageTruncated,
+    UnsupportedImageFormat,
+)
 from service.bundle.picture import decode_picture
 from service.bundle.picture_checks import check_picture
-from tests.bundle.odd_pictures import OddPicture, accepted_pictures, avif, jpeg, refused_pictures
-from tests.bundle.picture_bytes import encode, exif_block, flat_jpeg, gif, idat, photo, png, segment
+from tests.bundle.odd_pictures import OddPicture, accepted_pictures, avif, jpeg, large_jpeg, plain_png, refused_pictures
+from tests.bundle.picture_bytes import encode, exif_block, flat_jpeg, gif, idat, photo, png, replaced, segment
 
 HOSTILE_ROWS = {"A5", "A6", "A7", "A8", "A9", "A10"}
 
@@ -83,6 +89,22 @@ def test_what_the_bytes_tell_is_refused_before_decoding(data: bytes, message: st
     """Kinds of JPEG and PNG that are never decoded are refused by the door itself, which names what they are."""
     with pytest.raises(ImageMalformed, match=message):
         check_picture(data)
+
+
+def test_a_cut_jpeg_is_refused_before_decoding() -> None:
+    """A JPEG without its end is known to be cut from its markers alone."""
+    with pytest.raises(ImageTruncated):
+        check_picture(large_jpeg()[:-100])
+
+
+def test_flipped_bits_in_png_pixels_are_always_noticed() -> None:
+    """A PNG with any one bit of its pixels flipped is refused; Pillow alone shows other pixels for one in five."""
+    data = plain_png()
+    start = data.index(b"IDAT") + 4
+    for at in range(start, len(data) - 16, 37):
+        flipped = replaced(data, at, bytes([data[at] ^ 1 << at % 8]))
+        with pytest.raises((ImageMalformed, ImageTruncated)):
+            check_picture(flipped)
 
 
 def test_truncated_pictures_are_never_completed() -> None:

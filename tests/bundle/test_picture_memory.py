@@ -38,6 +38,7 @@ print(mebibytes("VmHWM") - before)
         pytest.param(256, lambda: png(4_000, 4_000, idat(4_000, 4_000, 2), depth=16), id="png-16-bit-16-mp"),
         pytest.param(256, lambda: encode(Image.new("P", (5_000, 5_000)), "GIF"), id="gif-25-mp"),
         pytest.param(256, lambda: encode(Image.new("RGBA", (4_000, 4_000)), "WEBP", method=0), id="webp-16-mp"),
+        pytest.param(256, lambda: encode(Image.new("RGBA", (16_383, 976)), "WEBP", method=0), id="long-webp-16-mp"),
         pytest.param(256, lambda: encode(Image.new("RGBA", (4_000, 4_000)), "AVIF", speed=10), id="avif-16-mp"),
     ],
 )

@@ -86,6 +86,11 @@ def test_titles_that_grow_are_cut_after_normalising() -> None:
     assert normalise_title(title) == unicodedata.normalize("NFKC", title)[:1_000].rstrip()
 
 
+def test_normalising_never_looks_beyond_the_limit() -> None:
+    """B2: what stands after 1,000 code points is cut off before any other work, so that no string is slow."""
+    assert normalise_title(" " * 1_000 + "shoe") == ""
+
+
 @pytest.mark.parametrize("title", ["\ud800", "shoe \udfff", "\ud83d shoe"])
 def test_lone_surrogates_are_invalid(title: str) -> None:
     """B5: half of a surrogate pair is no Unicode."""
