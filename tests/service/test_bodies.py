@@ -1,15 +1,18 @@
 """Strict JSON: what the standard parser lets through is refused here."""
 
+import asyncio
 import json
 import time
+from collections.abc import AsyncIterator
 from contextlib import suppress
+from typing import ClassVar
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from service.bodies import MAX_DEPTH, parse_json
-from service.errors import MalformedJson
+from service.bodies import MAX_DEPTH, chunks, parse_json
+from service.errors import BodyTooLarge, BodyTooSlow, MalformedJson
 
 VALUES = st.recursive(
     st.none()
@@ -90,3 +93,34 @@ def test_the_deepest_that_is_taken() -> None:
     for _ in range(MAX_DEPTH):
         value = [value]
     assert parse_json(json.dumps(value).encode()) == value
+
+
+class Dripping:
+    """A request whose body comes a byte a time."""
+
+    headers: ClassVar[dict[str, str]] = {}
+
+    async def stream(self) -> AsyncIterator[bytes]:
+        while True:
+            await asyncio.sleep(0.01)
+            yield b"a"
+
+
+def test_a_body_that_comes_too_slowly() -> None:
+    """Row C21: the time is for the whole body, so a byte now and then does not buy more of it."""
+
+    async def read() -> int:
+        return sum([len(chunk) async for chunk in chunks(Dripping(), 1_000, seconds=0.1)])
+
+    with pytest.raises(BodyTooSlow):
+        asyncio.run(read())
+
+
+def test_a_body_that_is_too_long() -> None:
+    """Bytes are counted as they come, whatever was announced."""
+
+    async def read() -> int:
+        return sum([len(chunk) async for chunk in chunks(Dripping(), 5, seconds=10)])
+
+    with pytest.raises(BodyTooLarge):
+        asyncio.run(read())
