@@ -108,8 +108,8 @@ def tag(key: str, value: Scalar) -> str:
     """
     Name one (key, value) pair of metadata by its canonical JSON text.
 
-    >>> tag("size", 1.0) == tag("size", 1) != tag("size", True)
-    True
+    >>> tag("size", 1.0), tag("size", True)
+    ('"size":1', '"size":true')
     """
     return f"{encode_basestring_ascii(key)}:{_canonical(value)}"
 
@@ -134,7 +134,7 @@ def tags_of(metadata: Mapping[str, JsonValue]) -> frozenset[str]:
 
 def metadata_of(content: Content) -> dict[str, JsonValue]:
     """Read the stored metadata back, exactly as it was given."""
-    metadata: dict[str, JsonValue] = json.loads(content.metadata)
+    metadata: dict[str, JsonValue] = json.loads(content.metadata.decode())
     return metadata
 
 

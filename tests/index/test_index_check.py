@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from index.errors import DatabaseDamaged, DirectoryUnusable, IndexLocked, SchemaTooNew
+from index.highwater import HighWater
 from index.pictures import Pictures
 from index.postings import Draft
 from index.verify import CheckReport, Damage, check_directory
@@ -60,6 +61,13 @@ def no_pictures(directory: Path) -> None:
     (directory / "pictures.sqlite").write_bytes(b"no database" * 999)
 
 
+def raise_the_mark(directory: Path) -> None:
+    """As if the database were an older copy."""
+    high_water = HighWater(directory / "high-water")
+    high_water.write(21)
+    high_water.close()
+
+
 def one_picture_more(directory: Path) -> None:
     pictures = Pictures(directory)
     pictures.keep({b"unused": b"jpeg"})
@@ -70,7 +78,7 @@ def one_picture_more(directory: Path) -> None:
 BROKEN: dict[str, tuple[Callable[[Path], None], set[Damage]]] = {
     "row": (partial(run_sql, "UPDATE posting SET title = x'21' WHERE label = 4"), {Damage.ROW}),
     "missing": (partial(run_sql, "DELETE FROM posting WHERE label = 5"), {Damage.ROWS_MISSING, Damage.DERIVED}),
-    "older": (partial(run_sql, "UPDATE ledger SET sequence = 19"), {Damage.ROWS_MISSING}),
+    "older": (raise_the_mark, {Damage.ROWS_MISSING}),
     "tag": (partial(run_sql, "DELETE FROM tag WHERE label = 4"), {Damage.DERIVED}),
     "picture": (partial(run_sql, "UPDATE picture SET picture = x'00' WHERE rowid = 1"), {Damage.PICTURE}),
     "orphan": (one_picture_more, {Damage.ORPHAN}),

@@ -96,6 +96,28 @@ def test_ties_longer_than_any_guess_come_in_order_of_id(open_index: OpenIndex) -
     assert [hit.posting.posting_id for hit in hits] == ["000", "002", "004", "005", "006"]
 
 
+def test_scores_that_only_float32_tells_apart_are_ties(open_index: OpenIndex) -> None:
+    """Postings one float16 step from each other score alike at 1e-6, so their ids decide, not FAISS's last bits."""
+    rng = np.random.default_rng(21)
+    centre = unit(rng, 96).astype(np.float16)
+    names = [f"{number * 7919 % 400:03}" for number in range(400)]
+    postings = {}
+    for name in names:
+        moved = centre.copy()
+        place = rng.integers(96)
+        moved[place] = np.nextafter(moved[place], np.float16(rng.choice([-1, 1])))
+        postings[name] = Known(None, {}, {"image": moved.astype(np.float32)})
+    index = open_index(dimensions=WIDE, weights=WEIGHTS)
+    fill(index, postings)
+    for query in ({"image": centre.astype(np.float32)}, {"image": unit(rng, 96)}):
+        for k in (1, 5, 40):
+            hits = index.search(query, k=k, floors=lambda views: -1.0)
+            expected = brute_force(postings, query, WEIGHTS, k=k, floors=lambda views: -1.0)
+            assert [(hit.posting.posting_id, hit.score) for hit in hits] == [
+                (name, score) for name, score, _ in expected
+            ]
+
+
 def test_the_first_below_the_floor_ends_the_list(open_index: OpenIndex) -> None:
     """The caller sees the best rejected one, and nothing after it."""
     index = open_index(dimensions={"title": 2}, weights={"title": 1.0})

@@ -12,10 +12,11 @@ import apsw
 import numpy as np
 import pytest
 
-from index.errors import StorageFailed, StorageFull
+from index.errors import DatabaseDamaged, StorageFailed, StorageFull
 from index.flat import FlatIndex
 from index.highwater import HighWater
 from index.postings import Draft, Written
+from index.rows import Row
 from index.store import Store
 from tests.index.conftest import OpenIndex
 from tests.index.oracle import DIMENSIONS, random_vectors
@@ -176,6 +177,31 @@ def test_a_bug_in_the_writer_fails_its_callers(
     index = open_index()
     assert index.get("before").title == "mug"
     assert index.put(draft("after")).result(10).created
+
+
+def test_a_write_that_fails_halfway_fails_alone(open_index: OpenIndex, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that had already taken its old row out is rolled back to it; its neighbours in the group are committed."""
+    index = open_index()
+    for name in ("a", "b", "c"):
+        index.put(draft(name)).result(10)
+    original = Store.insert
+
+    def insert(store: Store, row: Row, tags: frozenset[str]) -> None:
+        if row.content.posting_id == b"b":
+            raise apsw.CorruptError("a page of this row cannot be read")
+        original(store, row, tags)
+
+    with monkeypatch.context() as patching:
+        patching.setattr(Store, "insert", insert)
+        futures = [index.put(draft(name, bytes_=9)) for name in ("a", "b", "c")]
+        assert [type(future.exception(10)) for future in futures] == [type(None), DatabaseDamaged, type(None)]
+    assert index.fault is None
+    for _ in range(2):
+        listed = {posting.posting_id: posting.metadata["text"] for posting in index.scan(after=None, limit=9)}
+        assert listed == {"a": "x" * 9, "b": "", "c": "x" * 9}
+        assert len(index.search(VECTORS, k=9, floors=lambda views: 0.5)) == 3
+        index.close()
+        index = open_index()
 
 
 def test_a_disk_that_cannot_keep_a_log_is_refused(data_dir: Path, open_index: OpenIndex) -> None:

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from index.errors import UnknownPosting
+from index.flat import FlatIndex, Placement
 from index.postings import Draft, Written
 from index.rwlock import ReadersWriterLock
 from index.store import Store
 from tests.index.conftest import OpenIndex
-from tests.index.oracle import DIMENSIONS, WEIGHTS, Known, Vectors, brute_force, random_vectors
+from tests.index.oracle import DIMENSIONS, WEIGHTS, Known, Vectors, brute_force, random_vectors, unit
 
 VECTORS = random_vectors(np.random.default_rng(1), ("image", "title"), DIMENSIONS)
 
@@ -124,6 +125,37 @@ def test_searches_beside_writes_are_whole_and_right(open_index: OpenIndex) -> No
             assert [(hit.posting.posting_id, hit.score, dict(hit.scores)) for hit in found] == expected
 
     together(churn, *(partial(look, seed) for seed in range(3)))
+
+
+def test_a_row_that_moves_during_a_search_is_not_missed() -> None:
+    """Rows jump to the end when replaced and into gaps when others go; a search beside that finds each all the same."""
+    rng = np.random.default_rng(5)
+    flat = FlatIndex({"title": 128}, {"title": 1.0})
+    query = unit(rng, 128)
+    resting = set(range(10_000, 10_010))
+    flat.apply([placement(label, unit(rng, 128)) for label in range(10_000)])
+    flat.apply([placement(label, query) for label in resting])
+    done = threading.Event()
+
+    def churn() -> None:
+        for number in range(2_000):
+            flat.apply([placement(10_000 + number % 10, query)])  # it is the last row now
+            flat.apply([Placement(number, b"", None)])  # and fills this gap, near the front
+            flat.apply([placement(number, -query)])
+        done.set()
+
+    def look() -> None:
+        nothing = np.empty(0, dtype=np.int64)
+        while not done.is_set():
+            (only,) = flat.sets()
+            assert resting == set(flat.nearest(only, query[None], 10, None, nothing).labels.tolist())
+
+    together(churn, look)
+
+
+def placement(label: int, vector: np.typing.NDArray[np.float32]) -> Placement:
+    """Put a title's vector."""
+    return Placement(label, b"title", vector.astype("<f2").tobytes())
 
 
 def test_concurrent_writes_share_a_commit(open_index: OpenIndex, monkeypatch: pytest.MonkeyPatch) -> None:

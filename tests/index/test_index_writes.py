@@ -1,8 +1,10 @@
 """What single writes do, and what is read back."""
 
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
+import apsw
 import numpy as np
 import pytest
 
@@ -54,6 +56,24 @@ def test_a_revision_is_never_used_again(open_index: OpenIndex) -> None:
     index.delete("a").result(10)
     index.close()
     assert open_index().put(Draft("a", "mug", {}, TITLE_ONLY)).result(10).revision > first
+
+
+def test_a_label_stays_with_its_posting(open_index: OpenIndex, data_dir: Path) -> None:
+    """Our own number of a posting outlives changes of content and views, and a deleted posting's is not given again."""
+    index = open_index()
+
+    def label() -> int:
+        with closing(apsw.Connection(str(data_dir / "postings.sqlite"))) as connection:
+            return int(connection.execute("SELECT label FROM posting").get)
+
+    index.put(Draft("a", "mug", {}, VECTORS)).result(10)
+    first = label()
+    index.put(Draft("a", "cup", {}, TITLE_ONLY)).result(10)
+    index.patch(Patch("a", metadata={"n": 1})).result(10)
+    assert label() == first
+    index.delete("a").result(10)
+    index.put(Draft("a", "mug", {}, VECTORS)).result(10)
+    assert label() > first
 
 
 def test_times_tell_creation_and_last_change(open_index: OpenIndex) -> None:
