@@ -5,8 +5,9 @@ import itertools
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Generic, TypeAlias, TypeVar
@@ -107,6 +108,17 @@ class Lane(Generic[Item, Result]):
             self._pending_cost += cost
             self._changed.notify()
         return future
+
+    @contextmanager
+    def expecting(self, cost: float) -> Iterator[None]:
+        """Count an item as waiting that another lane has yet to pass on."""
+        with self._changed:
+            self._pending_cost += cost
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._pending_cost -= cost
 
     @property
     def waiting(self) -> int:

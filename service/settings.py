@@ -32,7 +32,7 @@ class Settings(BaseSettings):
         default=512, ge=0, le=4096, description="longest side, in pixels, of the pictures that are kept; 0 keeps none"
     )
     max_queued_ms: int = Field(
-        default=2_000, ge=1, description="waiting work, in milliseconds, from which calls get 503"
+        default=1_000, ge=1, description="waiting work, in milliseconds, from which calls get 503"
     )
     upload_budget_mib: int = Field(
         default=256, ge=16, description="memory that bodies being received may take together"

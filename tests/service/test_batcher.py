@@ -175,6 +175,14 @@ def test_the_backlog_is_the_cost_of_what_waits_and_runs() -> None:
         assert lane.backlog_ms() == 0
 
 
+def test_what_another_lane_will_pass_on_counts_too() -> None:
+    """An item that is expected is waiting work; one that never comes is forgotten."""
+    with lane_of(lambda items: items) as lane:
+        with lane.expecting(3.0):
+            assert lane.backlog_ms() == pytest.approx(30.0)
+        assert lane.backlog_ms() == 0
+
+
 def test_the_cost_is_measured() -> None:
     """The estimate moves from the first guess of 10 ms towards what batches really take."""
     held = Doubling()
