@@ -63,6 +63,9 @@ _IMAGES = click.option(
     "--cache", type=click.Path(path_type=Path), default=Path(".cache/train"), help="Features and checkpoints."
 )
 @click.option("--save-backbone", type=click.Path(path_type=Path), help="Also write the picture backbone, float16.")
+@click.option(
+    "--notes", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Markdown for the model card."
+)
 def train(
     csv: Path,
     images: Path,
@@ -82,6 +85,7 @@ def train(
     seed: int,
     cache: Path,
     save_backbone: Path | None,
+    notes: Path | None,
 ) -> None:
     """Train a bundle from CSV (posting_id, image, title, label_group).
 
@@ -107,7 +111,8 @@ def train(
             finetune_epochs=finetune_epochs,
             seed=seed,
         )
-        table = training.train(csv, images, out, recipe, cache, save_backbone)
+        words = "" if notes is None else notes.read_text(encoding="utf-8")
+        table = training.train(csv, images, out, recipe, cache, save_backbone=save_backbone, notes=words)
     click.echo(f"{table}\n\nbundle written to {out}")
 
 

@@ -23,7 +23,7 @@ _SEEDS, _COMPANIONS, _PICTURES = 4, 3, 3  # a batch: products, lookalikes of eac
 _LOOKALIKES = 12  # companions are drawn from so many nearest products
 _SIDE = 160  # pixels; crops show products larger than whole pictures do, so serving at 192 sees them alike
 _TEMPERATURE = 0.1
-_PEAK_RATE = 1e-3
+_PEAK_RATE = 2e-4
 _CHECKPOINT_STEPS = 50
 
 

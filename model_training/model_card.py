@@ -14,8 +14,9 @@ _LIMITS = """\
 """
 
 
-def write_model_card(directory: Path, manifest: Manifest, table: str) -> None:
-    """Write the card from what the manifest holds; `table` is the Markdown table of test figures."""
+def write_model_card(directory: Path, manifest: Manifest, table: str, notes: str) -> None:
+    """Write the card from what the manifest holds; `table` is the Markdown table of test figures,
+    `notes` what the trainer has to say."""
     thresholds = [
         f"| {views} | {goal} | {learned.score:.4f} | {learned.low:.4f} to {learned.high:.4f} | {learned.groups} | "
         f"{'yes' if learned.supported else 'no'} |"
@@ -26,6 +27,7 @@ def write_model_card(directory: Path, manifest: Manifest, table: str) -> None:
     lines = [
         "# Model card",
         "",
+        *([notes.strip(), ""] if notes else []),
         f"Encoder id `{manifest.encoder_id}`.",
         "",
         "## Data and recipe",

@@ -87,7 +87,7 @@ def _count_pairs(groups: NDArray[np.int64], keys: NDArray[np.int64], queries: ND
 
 def sweep(ranking: Ranking, thresholds: NDArray[np.float64]) -> Sweep:
     """Count answers and hits at each threshold (rising)."""
-    hits_at = np.cumsum(np.pad(ranking.right, ((0, 0), (1, 0))), axis=1)
+    hits_at = np.cumsum(np.pad(ranking.right, ((0, 0), (1, 0))), axis=1, dtype=np.int64)
     falling = -ranking.scores
     answers = np.stack([np.searchsorted(row, -thresholds + 1e-9, side="right") for row in falling]).astype(np.int64)
     return Sweep(

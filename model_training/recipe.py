@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass
+from pathlib import Path
 
 from model_training.backbones import PictureArchitecture
 from service.bundle.manifest import PictureSpec, TitleSpec
@@ -43,6 +44,12 @@ class Recipe:
     def title_spec(self) -> TitleSpec:
         """The preprocessing that the bundle will carry."""
         return TitleSpec(normalisation="kembar-1", max_tokens=self.max_tokens)
+
+    def describe(self) -> str:
+        """JSON for the bundle's provenance; of a weights file its name alone."""
+        return json.dumps(
+            {**dataclasses.asdict(self), "picture_weights": Path(self.picture_weights).name}, sort_keys=True
+        )
 
     def key(self, *data: str) -> str:
         """16 hex digits of recipe and data: the name of a run's checkpoints."""

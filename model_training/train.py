@@ -1,7 +1,6 @@
 """The straight road: postings.csv and pictures become a bundle."""
 
 import dataclasses
-import json
 import logging
 from pathlib import Path
 
@@ -32,7 +31,9 @@ from service.bundle.views import View
 logger = logging.getLogger(__name__)
 
 
-def train(csv: Path, images: Path, out: Path, recipe: Recipe, cache: Path, save_backbone: Path | None) -> str:
+def train(
+    csv: Path, images: Path, out: Path, recipe: Recipe, cache: Path, *, save_backbone: Path | None, notes: str
+) -> str:
     """
     Train a bundle.
 
@@ -41,6 +42,7 @@ def train(csv: Path, images: Path, out: Path, recipe: Recipe, cache: Path, save_
         out: the bundle's directory; it must not exist.
         cache: directory for decoded pictures, features and checkpoints; a broken run goes on from there.
         save_backbone: where to write the picture backbone as it stands after training, float16 safetensors.
+        notes: Markdown for the model card, on sources and licences say.
 
     Returns:
         The table of test figures, Markdown.
@@ -48,9 +50,9 @@ def train(csv: Path, images: Path, out: Path, recipe: Recipe, cache: Path, save_
     Raises:
         TrainingError, FeedError, BundleError: each says what to do.
     """
-    picture = load_picture_backbone(recipe.picture_backbone, recipe.picture_weights)
-    title = load_title_backbone(recipe.title_backbone)
     with staged(out) as stage:
+        picture = load_picture_backbone(recipe.picture_backbone, recipe.picture_weights)
+        title = load_title_backbone(recipe.title_backbone)
         spec = recipe.picture_spec(picture.mean, picture.std)
         material = prepare_material(csv, images, spec, cache, seed=recipe.seed)
         checkpoints = cache / f"run-{recipe.key(material.catalogue.fingerprint(), picture.source, title.source)}"
@@ -63,7 +65,7 @@ def train(csv: Path, images: Path, out: Path, recipe: Recipe, cache: Path, save_
         vectors = encode_catalogue(material.catalogue, material.pixels, encoders.image, encoders.title)
         manifest = _describe(stage, encoders, _fit(vectors, material, recipe), material, picture, title, recipe)
         rows = list(evaluate(manifest, vectors, material.catalogue.groups, material.split.test))
-        _write_pages(stage, manifest, rows, encoders)
+        _write_pages(stage, manifest, rows, encoders, notes)
     return render_table(rows)
 
 
@@ -103,13 +105,13 @@ def _describe(
             "postings": f"{len(split.train)} train, {len(split.validation)} validation, {len(split.test)} test",
             "picture_backbone": f"{picture.architecture} from {picture.source}",
             "title_backbone": title.source,
-            "recipe": json.dumps(dataclasses.asdict(recipe), sort_keys=True),
+            "recipe": recipe.describe(),
             **{f"version_{name}": text for name, text in describe_environment().items()},
         },
     )
 
 
-def _write_pages(stage: Path, manifest: Manifest, rows: list[Row], encoders: ShippedEncoders) -> None:
+def _write_pages(stage: Path, manifest: Manifest, rows: list[Row], encoders: ShippedEncoders, notes: str) -> None:
     figures = {
         f"test {row.name}": {
             "queries": float(row.queries),
@@ -120,4 +122,4 @@ def _write_pages(stage: Path, manifest: Manifest, rows: list[Row], encoders: Shi
     measured = dataclasses.replace(manifest, metrics={**figures, "encoders": encoders.figures})
     write_manifest(stage / MANIFEST, measured)
     write_golden_examples(stage, manifest.picture, encoders.image, encoders.title)
-    write_model_card(stage, measured, render_table(rows))
+    write_model_card(stage, measured, render_table(rows), notes)
