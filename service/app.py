@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import ExitStack, asynccontextmanager
+from functools import cache
 from typing import NoReturn
 
 from fastapi import FastAPI
@@ -63,7 +64,7 @@ def build_app(settings: Settings, load: Loader) -> FastAPI:
     app.add_exception_handler(HTTPException, _pass_on)
     for part in (matches, postings, bulk, compare, model, health):
         app.include_router(part.router)
-    app.openapi = lambda: openapi.document(app)  # type: ignore[method-assign]  # FastAPI's own way to change it
+    app.openapi = cache(lambda: openapi.document(app))  # type: ignore[method-assign]  # FastAPI's own way to change it
     return app
 
 

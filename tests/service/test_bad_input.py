@@ -205,6 +205,13 @@ def test_content_types(service: TestClient, kind: str, status: int, slug: str) -
     assert (answer.status_code if not slug else refusal(answer)) == (status if not slug else (status, slug))
 
 
+@pytest.mark.parametrize("length", ["-1", "+2", "2, 2", "9" * 5_000, "x"])
+def test_lengths_that_are_none(service: TestClient, length: str) -> None:
+    """Row C2, where a server lets it through: 400."""
+    answer = service.post(MATCHES, content=b"{}", headers=JSON | {"content-length": length})
+    assert refusal(answer) == (400, "malformed-header")
+
+
 def test_a_compressed_body_is_refused(service: TestClient) -> None:
     """Row C16: 415 unsupported-encoding."""
     answer = service.post(MATCHES, content=b"\x1f\x8b", headers=JSON | {"content-encoding": "gzip"})

@@ -76,6 +76,14 @@ def test_every_problem_type_is_declared_somewhere(document: dict) -> None:
     assert missing == {"malformed-request"}  # the base of those of 400
 
 
+def test_parameters_are_named_once(client: TestClient) -> None:
+    """No route has a parameter twice, also when the document is asked for again."""
+    for _ in range(2):
+        for _, path, operation in operations(client.get("/openapi.json").json()):
+            names = [(parameter["in"], parameter["name"]) for parameter in operation["parameters"]]
+            assert len(names) == len(set(names)), path
+
+
 def test_references_lead_somewhere(document: dict) -> None:
     """Every $ref is in the components."""
     schemas = document["components"]["schemas"]
