@@ -1,9 +1,17 @@
 """Does the database hold what was acknowledged? The ledger and the high-water mark say."""
 
+from pathlib import Path
+
 from index.errors import RowsMissing
 from index.store import Ledger, Store
 
 _CURE = "restore a backup, or start with --accept-loss to go on with what is there"
+
+
+def check_database(database: Path, high_water: int | None) -> None:
+    """Refuse to begin anew, and to have SQLite discard a log, where writes were acknowledged; raises RowsMissing."""
+    if high_water and not database.exists():
+        raise RowsMissing(f"expected {database.name} with {high_water} writes, got no such file; {_CURE}")
 
 
 def check_high_water(store: Store, high_water: int | None) -> None:

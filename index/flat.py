@@ -1,6 +1,7 @@
 """Exact nearest neighbours by FAISS: one matrix per view set of the stored postings, derived from the database."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import faiss
@@ -158,9 +159,11 @@ class FlatIndex:
         self._sets: dict[ViewSet, FlatSet] = {}
         self._lock = ReadersWriterLock()
 
-    def sets(self) -> list[FlatSet]:
-        """The view sets that postings have or had."""
-        return list(self._sets.values())
+    @contextmanager
+    def reading(self) -> Iterator[Sequence[FlatSet]]:
+        """The view sets, still for as long as this is held: one view of all, so that no posting moves between two."""
+        with self._lock.reading():
+            yield list(self._sets.values())
 
     def apply(self, placements: Sequence[Placement]) -> None:
         """Bring FAISS to where a group commit brought the database; a later placement of a label wins."""
@@ -178,18 +181,6 @@ class FlatIndex:
             for flat, labels, rows in ready:
                 flat.put(labels, rows)
 
-    def nearest(
-        self,
-        flat: FlatSet,
-        query: NDArray[np.float32],
-        k: int,
-        within: NDArray[np.int64] | None,
-        without: NDArray[np.int64],
-    ) -> Nearest:
-        """`FlatSet.nearest`, safe beside writes."""
-        with self._lock.reading():
-            return flat.nearest(query, k, within, without)
-
     def counts(self, without: frozenset[int]) -> dict[str, int]:
         """Postings per stored view set, leaving out these labels and empty sets."""
         with self._lock.reading():
@@ -203,7 +194,7 @@ class FlatIndex:
         flat = self._sets.get(views)
         if flat is None:
             flat = FlatSet(views, self._dimensions, self._weights)
-            self._sets = {**self._sets, views: flat}  # replaced, not changed: searches may be walking the old one
+            self._sets = {**self._sets, views: flat}  # replaced, not changed: a search may be walking the old one
         blob = b"".join(placement.vectors or b"" for placement in batch)
         halves = np.frombuffer(blob, dtype="<f2").astype(np.float16, copy=False).reshape(len(batch), flat.dimension)
         flat.reserve(len(batch))

@@ -151,7 +151,8 @@ class Index:
             query: per view a unit vector (dim,); rounded to float16 as the stored ones are.
             k: how many per set of shared views.
             floors: for a set of shared views, the fused score from which a posting counts. Of each set's hits, the
-                list ends with the first below it, so that the caller sees one that just failed.
+                list ends with the first below it, so that the caller sees one that just failed. Called while writes
+                wait, so it has to be quick and must not use the index.
             where: metadata that they must have, as in `scan`.
             exclude: posting ids to leave out.
 

@@ -1,5 +1,6 @@
 """From a directory to the parts of an open index: nothing is changed before everything was found in order."""
 
+import logging
 import math
 import os
 from collections.abc import Mapping
@@ -7,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from index.books import accept_what_is_there, check_high_water, check_ledger, settle_ledger
+from index.books import accept_what_is_there, check_database, check_high_water, check_ledger, settle_ledger
 from index.errors import DirectoryUnusable
 from index.faults import file_faults
 from index.flat import FlatIndex
@@ -17,9 +18,10 @@ from index.pictures import Pictures
 from index.quarantine import Quarantine
 from index.reader import Reader
 from index.refill import Filled, refill, repair_derived
-from index.store import Binding, Store
+from index.store import DATABASE, Binding, Store
 
 HIGH_WATER = "high-water"
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,8 @@ def open_parts(path: Path, binding: Binding, weights: Mapping[str, float], *, ac
         with file_faults(HIGH_WATER):
             high_water = HighWater(path / HIGH_WATER)
         opened.callback(high_water.close)
+        if not accept_loss:
+            check_database(path / DATABASE, high_water.read())
         store = Store(path)
         opened.callback(store.connection.close)
         flat, quarantine = FlatIndex(binding.dimensions, weights), Quarantine()
@@ -51,7 +55,10 @@ def open_parts(path: Path, binding: Binding, weights: Mapping[str, float], *, ac
             store.bind(binding)
             if accept_loss:
                 accept_what_is_there(store, high_water.read())
-            check_high_water(store, high_water.read())
+            mark = high_water.read()
+            if mark is None and store.ledger().sequence:
+                logger.warning("the high-water mark is missing or damaged and is made anew")
+            check_high_water(store, mark)
             filled = refill(store, flat, quarantine)
             check_ledger(store, damaged=len(quarantine.labels()))
             settle_ledger(store)

@@ -68,10 +68,11 @@ class Searcher:
         within = self._reader.labels_with(question.tags) if question.tags else None
         without = self._without(question)
         proposed: dict[int, float] = {}
-        for flat in self._flat.sets():
-            shared = {view: unit for view, unit in units.items() if view in flat.views}
-            if shared:
-                proposed.update(self._contenders(flat, shared, question, within, without))
+        with self._flat.reading() as sets:
+            for flat in sets:
+                shared = {view: unit for view, unit in units.items() if view in flat.views}
+                if shared:
+                    proposed.update(_contenders(flat, shared, question, within, without))
         rows = self._quarantine.sound(self._reader.by_labels(list(proposed)))
         hits = []
         as_proposed = 0
@@ -86,40 +87,40 @@ class Searcher:
         excluded = self._reader.labels_of(question.exclude) if question.exclude else []
         return np.array([*excluded, *self._quarantine.labels()], dtype=np.int64)
 
-    def _contenders(
-        self,
-        flat: FlatSet,
-        shared: Mapping[str, NDArray[np.float64]],
-        question: Question,
-        within: NDArray[np.int64] | None,
-        without: NDArray[np.int64],
-    ) -> dict[int, float]:
-        """
-        All postings of one view set that can be in the answer: their labels and FAISS's scores.
-
-        The answer holds at most `k`, and at most one below the floor. So of FAISS's list only a head counts, and what
-        could belong to it: everything within twice FAISS's error of its last score. Asks for more while the list ends
-        before that.
-        """
-        floor = question.floors(frozenset(shared))
-        error = _error(flat.dimension)
-        row = flat.fused_query(shared)
-        fetch = question.k + _SPARE
-        while True:
-            nearest = self._flat.nearest(flat, row, fetch, within, without)
-            scores = nearest.scores
-            head = min(question.k, int((scores >= floor - error).sum()) + 1, len(scores))
-            if not head:
-                return {}
-            cut = scores[head - 1] - 2 * error
-            if len(scores) < fetch or scores[-1] < cut:
-                near = scores >= cut
-                return dict(zip(nearest.labels[near].tolist(), scores[near].tolist(), strict=True))
-            fetch *= 4
-
     def _scored(self, posting: Posting, units: Mapping[str, NDArray[np.float64]]) -> Hit:
         scores = {view: cosine(posting.vectors[view], unit) for view, unit in units.items() if view in posting.vectors}
         return Hit(posting, scores, fuse(scores, self._weights))
+
+
+def _contenders(
+    flat: FlatSet,
+    shared: Mapping[str, NDArray[np.float64]],
+    question: Question,
+    within: NDArray[np.int64] | None,
+    without: NDArray[np.int64],
+) -> dict[int, float]:
+    """
+    All postings of one view set that can be in the answer: their labels and FAISS's scores.
+
+    The answer holds at most `k`, and at most one below the floor. So of FAISS's list only a head counts, and what
+    could belong to it: everything within twice FAISS's error of its last score. Asks for more while the list ends
+    before that.
+    """
+    floor = question.floors(frozenset(shared))
+    error = _error(flat.dimension)
+    row = flat.fused_query(shared)
+    fetch = question.k + _SPARE
+    while True:
+        nearest = flat.nearest(row, fetch, within, without)
+        scores = nearest.scores
+        head = min(question.k, int((scores >= floor - error).sum()) + 1, len(scores))
+        if not head:
+            return {}
+        cut = scores[head - 1] - 2 * error
+        if len(scores) < fetch or scores[-1] < cut:
+            near = scores >= cut
+            return dict(zip(nearest.labels[near].tolist(), scores[near].tolist(), strict=True))
+        fetch *= 4
 
 
 def _error(dimension: int) -> float:

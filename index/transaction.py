@@ -25,12 +25,7 @@ class Transaction:
 
     def attempt(self, operation: "Operation[T]") -> T | IndexFault:
         """Run one write in a savepoint of its own: if it fails, it fails alone and leaves no trace."""
-        ledger, placements, pictures, released = (
-            self.ledger,
-            len(self.placements),
-            len(self.pictures),
-            len(self.released),
-        )
+        before = self.ledger, len(self.placements), len(self.pictures), len(self.released)
         result: T | IndexFault
         try:
             with self.store.faults(), self.store.connection:
@@ -40,8 +35,7 @@ class Transaction:
         except IndexFault as fault:
             if not self.store.in_transaction:
                 raise  # SQLite gave up the whole group, not only this write
-            self.ledger = ledger
-            del self.placements[placements:], self.pictures[pictures:], self.released[released:]
+            self._return_to(*before)
             result = fault
         return result
 
@@ -81,6 +75,10 @@ class Transaction:
         self.placements.append(Placement(label, b"", None))
         found = self.store.recount()
         self.ledger = Ledger(self.ledger.sequence + 1, found.postings, found.sequence_sum)
+
+    def _return_to(self, ledger: Ledger, placements: int, pictures: int, released: int) -> None:
+        self.ledger = ledger
+        del self.placements[placements:], self.pictures[pictures:], self.released[released:]
 
     def _take_out(self, row: Row) -> None:
         self.store.remove(row.label, tags_of(metadata_of(row.content)))

@@ -47,8 +47,10 @@ def write(index: Index, thread: int, first_version: int, say: threading.Lock) ->
 
 
 def main() -> None:
-    """Arguments: the directory, and the version to begin with."""
-    index = Index.open(Path(sys.argv[1]), encoder_id="one", dimensions=DIMENSIONS, weights=WEIGHTS)
+    """Arguments: the directory, the version to begin with, and `unsafe` to show what is lost without fsync."""
+    index = Index.open(Path(sys.argv[1]), encoder_id="sha256:one", dimensions=DIMENSIONS, weights=WEIGHTS)
+    if sys.argv[3] == "unsafe":
+        index._committer._store.connection.execute("PRAGMA synchronous = NORMAL")
     say = threading.Lock()
     sys.stdout.write("ready\n")
     sys.stdout.flush()

@@ -203,6 +203,25 @@ def test_a_lost_log_refuses_the_start(filled_dir: Path, open_index: OpenIndex, t
     assert_serves(open_index(tmp_path / "crashed", accept_loss=True), set(POSTINGS))
 
 
+def test_a_lost_database_is_not_begun_anew(filled_dir: Path, open_index: OpenIndex, tmp_path: Path) -> None:
+    """Without its main file the start is refused and the log left alone; with --accept-loss the index is empty."""
+    index = open_index()
+    index.delete("p07").result(10)
+    crashed = tmp_path / "crashed"
+    shutil.copytree(filled_dir, crashed)
+    (crashed / "postings.sqlite").rename(tmp_path / "found again")
+    log = (crashed / "postings.sqlite-wal").read_bytes()
+    with pytest.raises(RowsMissing, match=r"no such file.*--accept-loss"):
+        open_index(crashed)
+    assert (crashed / "postings.sqlite-wal").read_bytes() == log
+    (tmp_path / "found again").rename(crashed / "postings.sqlite")
+    index = open_index(crashed)
+    assert_serves(index, set(POSTINGS) - {"p07"})
+    index.close()
+    (crashed / "postings.sqlite").unlink()
+    assert open_index(crashed, accept_loss=True).count() == 0
+
+
 def test_a_flip_inside_the_log_is_never_an_answer(filled_dir: Path, open_index: OpenIndex, tmp_path: Path) -> None:
     """Wherever the log of a crashed process is damaged, the start is refused or knows everything acknowledged."""
     index = open_index()

@@ -127,6 +127,28 @@ def test_searches_beside_writes_are_whole_and_right(open_index: OpenIndex) -> No
     together(churn, *(partial(look, seed) for seed in range(3)))
 
 
+def test_a_posting_that_changes_its_views_is_never_missed(open_index: OpenIndex) -> None:
+    """It leaves one view set and enters another in one step: a search beside that finds it, in the one or the other."""
+    index = open_index()
+    both, title = draft("turning", "both"), draft("turning", "title", {"title": VECTORS["title"]})
+    index.put(both).result(20)
+    for number in range(50):  # a third view set, which is searched between the two
+        index.put(Draft(f"p{number}", None, {}, {"image": VECTORS["image"]})).result(20)
+    done = threading.Event()
+
+    def turn() -> None:
+        for number in range(300):
+            index.put((title, both)[number % 2]).result(20)
+        done.set()
+
+    def look() -> None:
+        while not done.is_set():
+            hits = index.search(VECTORS, k=1, floors=low)
+            assert "turning" in {hit.posting.posting_id for hit in hits}
+
+    together(turn, look, look)
+
+
 def test_a_row_that_moves_during_a_search_is_not_missed() -> None:
     """Rows jump to the end when replaced and into gaps when others go; a search beside that finds each all the same."""
     rng = np.random.default_rng(5)
@@ -147,8 +169,9 @@ def test_a_row_that_moves_during_a_search_is_not_missed() -> None:
     def look() -> None:
         nothing = np.empty(0, dtype=np.int64)
         while not done.is_set():
-            (only,) = flat.sets()
-            assert resting == set(flat.nearest(only, query[None], 10, None, nothing).labels.tolist())
+            with flat.reading() as (only,):
+                found = only.nearest(query[None], 10, None, nothing)
+            assert resting == set(found.labels.tolist())
 
     together(churn, look)
 
