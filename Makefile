@@ -16,17 +16,20 @@ URL := http://$(HOST):$(PORT)
 
 ## Start the service with the shipped bundle and a sample catalogue. PORT=, DATA_DIR=, BUNDLE= override.
 run: .venv/service.stamp $(SAMPLE)/postings.csv
-	@$(BIN)/kembar serve --host $(HOST) --port $(PORT) --data-dir "$(DATA_DIR)" --bundle "$(BUNDLE)" & server=$$!; \
+	@KEMBAR_LOG_LEVEL=$${KEMBAR_LOG_LEVEL:-warning} $(BIN)/kembar serve \
+	  --host $(HOST) --port $(PORT) --data-dir "$(DATA_DIR)" --bundle "$(BUNDLE)" & server=$$!; \
 	trap 'kill -TERM $$server 2>/dev/null' INT TERM; \
+	until [ "$$(cat "$(DATA_DIR)/lock" 2>/dev/null)" = $$server ] \
+	  && $(BIN)/python -c 'import urllib.request; urllib.request.urlopen("$(URL)/readyz")' 2>/dev/null; do \
+	  kill -0 $$server 2>/dev/null || { wait $$server; exit $$?; }; sleep 0.2; \
+	done; \
 	if [ ! -e "$(DATA_DIR)/sample.loaded" ]; then \
 	  $(BIN)/kembar import $(SAMPLE)/postings.csv --images $(SAMPLE)/images --url $(URL) \
-	    && touch "$(DATA_DIR)/sample.loaded" || kill -TERM $$server 2>/dev/null; \
+	    && touch "$(DATA_DIR)/sample.loaded"; \
 	fi; \
-	if kill -0 $$server 2>/dev/null; then \
-	  printf '\nKembar listens on %s (Ctrl-C stops it; the data stay in %s). Try:\n\n  curl -F image=@%s %s/v1/matches\n\n' \
-	    $(URL) "$(DATA_DIR)" "$(SAMPLE)/images/$$(sed -n 2p $(SAMPLE)/postings.csv | cut -d, -f2)" $(URL); \
-	fi; \
-	wait $$server; status=$$?; [ $$status -gt 128 ] && wait $$server; exit $$status
+	printf '\nKembar listens on %s (Ctrl-C stops it; the data stay in %s). Try:\n\n  curl -F image=@%s %s/v1/matches\n\n' \
+	  $(URL) "$(DATA_DIR)" "$(SAMPLE)/images/$$(sed -n 2p $(SAMPLE)/postings.csv | cut -d, -f2)" $(URL); \
+	wait $$server || wait $$server || [ $$? -eq 130 ]
 
 $(SAMPLE)/postings.csv: .venv/service.stamp
 	@test -e $@ || $(BIN)/kembar-train sample --out $(SAMPLE) --products 100 --seed 7
