@@ -34,6 +34,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from kembar_client import Kembar
+from kembar_client.errors import Unreachable
 
 COMMAND = Path(sys.executable).with_name("kembar")
 
@@ -136,14 +137,25 @@ def served(data_dir: Path, bundle: Path) -> Iterator[tuple[str, int]]:
     arguments = ["serve", "--port", str(port), "--data-dir", str(data_dir / "data"), "--bundle", str(bundle)]
     server = subprocess.Popen([COMMAND, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
+        with Kembar(url) as kembar:
+            while not is_ready(kembar):
+                time.sleep(0.1)
         yield url, server.pid
     finally:
         server.terminate()
         server.wait(30)
 
 
+def is_ready(kembar: Kembar) -> bool:
+    """Whether the service is up and takes work."""
+    try:
+        return kembar.ready().ready
+    except Unreachable:
+        return False
+
+
 def load(catalogue: Path, url: str) -> None:
-    """Import the catalogue by the command, which waits until the service is up."""
+    """Import the catalogue by the command."""
     arguments = ["import", str(catalogue / "postings.csv"), "--images", str(catalogue / "images"), "--url", url]
     subprocess.run([COMMAND, *arguments], check=True, stdout=subprocess.DEVNULL, env=os.environ)
 

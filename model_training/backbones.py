@@ -68,10 +68,10 @@ def load_picture_backbone(architecture: PictureArchitecture, weights: str) -> Pi
     """
     if weights == "torchvision":
         return _from_torchvision(architecture)
-    builder = torchvision.models.get_model_builder(architecture)
-    network = builder(weights=None)
+    torch.manual_seed(0)  # "none" is one network, not another at each call: features are cached by its name
+    network = torchvision.models.get_model(architecture, weights=None)
     if weights == "none":
-        return _cut(network, architecture, _IMAGENET_MEAN, _IMAGENET_STD, "random weights")
+        return _cut(network, architecture, _IMAGENET_MEAN, _IMAGENET_STD, "random weights, seed 0")
     path = SHIPPED_PICTURE_WEIGHTS if weights == "shipped" else Path(weights)
     mean, std = _load_weights(network, architecture, path)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -144,9 +144,7 @@ def load_title_backbone(name: str) -> TitleBackbone:
     Raises:
         UnusableBackbone: it cannot be had here, or its file is not the one expected.
     """
-    folder, source = (
-        (_minilm_folder(), f"all-MiniLM-L6-v2 sha256:{MINILM_SHA256}") if name == "minilm" else (name, name)
-    )
+    folder = _minilm_folder() if name == "minilm" else name
     try:
         network = transformers.AutoModel.from_pretrained(folder)
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
@@ -157,7 +155,16 @@ def load_title_backbone(name: str) -> TitleBackbone:
         ) from exc
     if not tokenizer.is_fast:
         raise UnusableBackbone(f"{name}: expected a fast tokenizer (tokenizer.json), found a slow one")
+    source = f"{Path(name).name} sha256:{_digest_weights(network)}"
     return TitleBackbone(network.eval(), int(network.config.hidden_size), tokenizer.backend_tokenizer.to_str(), source)
+
+
+def _digest_weights(network: nn.Module) -> str:
+    """A folder or a hub may hold other weights tomorrow under the same name; features are cached by these."""
+    digest = hashlib.sha256()
+    for tensor in network.state_dict().values():
+        digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _minilm_folder() -> str:
