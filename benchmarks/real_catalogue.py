@@ -1,7 +1,7 @@
 """
 A real catalogue, end to end: imported by the command, then queried with pictures as a copying seller would make them.
 
-    python benchmarks/real_catalogue.py --catalogue DIR [--bundle bundles/demo] [--out .cache/benchmarks]
+    python -m benchmarks.real_catalogue --catalogue DIR [--bundle bundles/demo] [--json FILE]
 
 DIR holds postings.csv and images/. Each distinct picture is re-encoded as JPEG quality 60, cropped by 5 % a side and
 resized to 70 %, its title lower-cased. Counted is how often the first answer is of the query's own product:
@@ -33,6 +33,7 @@ from pathlib import Path
 from PIL import Image
 from tqdm import tqdm
 
+from benchmarks.report import write_report
 from kembar_client import Kembar
 from kembar_client.errors import Unreachable
 
@@ -64,7 +65,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--catalogue", type=Path, default=Path("../shared/data/luma"))
     parser.add_argument("--bundle", type=Path, default=Path("bundles/demo"))
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--json", type=Path, default=Path(".cache/benchmarks/real_catalogue.json"))
     options = parser.parse_args()
     if not (options.catalogue / "postings.csv").exists():
         print(f"skipped: no catalogue at {options.catalogue}")
@@ -77,6 +78,7 @@ def main() -> None:
         figures: dict[str, object] = {"postings": len(groups), "import_s": round(time.perf_counter() - started, 2)}
         times: list[float] = []
         with Kembar(url) as kembar:
+            fingerprint = kembar.model().fingerprint
             for name, excluding in (("any", False), ("other picture", True)):
                 for titled in (True, False):
                     score = ask(kembar, queries, groups, times, titled=titled, excluding=excluding)
@@ -85,8 +87,7 @@ def main() -> None:
         figures["service_rss_mib"] = resident_mib(server)
         figures["disk_mib"] = round(sum(path.stat().st_size for path in Path(folder).rglob("*.*")) / 2**20, 1)
     print(json.dumps(figures, indent=1))
-    if options.out:
-        (options.out / "real_catalogue.json").write_text(json.dumps(figures, indent=1) + "\n")
+    write_report(options.json, figures, bundle=fingerprint)
 
 
 def read_groups(catalogue: Path) -> dict[str, str]:

@@ -46,8 +46,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trained(shop: Path) -> tuple[Path, subprocess.CompletedProcess[str]]:
     """The bundle that the command wrote, and what it said."""
     done = run(
-    """A drawn catalogue with two bad rows: a picture that is none, and a missing file without a title."""
-        *QUICK,
+        "train", shop / "postings.csv", "--images", shop / "images",
+        "--out", shop / "bundle", "--cache", shop / "cache", *QUICK,
     )  # fmt: skip
     return shop / "bundle", done
 
