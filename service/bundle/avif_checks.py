@@ -1,7 +1,7 @@
 """AVIF before decoding: its boxes, and the sizes that its AV1 streams themselves claim (ISO 23008-12, AV1 5.5)."""
 
+import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from PIL import AvifImagePlugin
 
@@ -12,38 +12,38 @@ from service.bundle.errors import (
     ImageTruncated,
     UnsupportedImageFormat,
 )
-from service.bundle.picture_header import MAX_PIXELS_COSTLY, PictureHeader, check_size
+from service.bundle.picture_header import MAX_PIXELS_COSTLY, Part, PictureHeader, check_size
 
 MAX_AVIF_ITEMS = 1_000
 MAX_AV1_FRAMES_PER_ITEM = 16
 
 _SEQUENCE_HEADER = 1
-_SEQUENCE_HEADER_BYTES = 128  # more than the fields read here can take, which is 99
-_FRAME_HEADER, _FRAME, _REDUNDANT_FRAME_HEADER = 3, 6, 7
-
-
-@dataclass(frozen=True, slots=True)
-class _Box:
-    """A box named `kind`; its payload is data[start:end]."""
-
-    kind: bytes
-    start: int
-    end: int
+_FRAMES = (3, 6, 7)  # frame header, frame, redundant frame header
 
 
 class _Reader:
-    """Reads big-endian numbers one after another; running out raises IndexError."""
+    """Reads big-endian numbers of any number of bits, one after another; running out raises IndexError."""
 
-    def __init__(self, data: bytes, position: int) -> None:
+    def __init__(self, data: bytes) -> None:
         self._data = data
-        self.position = position
+        self._position_bits = 0
 
-    def number(self, size: int) -> int:
-        """The next `size` bytes as an unsigned number."""
-        start, self.position = self.position, self.position + size
-        if self.position > len(self._data):
+    @property
+    def left_bytes(self) -> int:
+        """How many whole bytes are still to be read."""
+        return len(self._data) - -(-self._position_bits // 8)
+
+    def bits(self, count: int) -> int:
+        """The next `count` bits as an unsigned number."""
+        start, self._position_bits = self._position_bits, self._position_bits + count
+        if self.left_bytes < 0:
             raise IndexError
-        return int.from_bytes(self._data[start : self.position])
+        covering = self._data[start // 8 : -(-self._position_bits // 8)]
+        return int.from_bytes(covering) >> -self._position_bits % 8 & (1 << count) - 1
+
+    def take(self, count: int) -> bytes:
+        """The next `count` bytes; only where the numbers before filled whole ones."""
+        return self.bits(8 * count).to_bytes(count)
 
 
 def check_avif(data: bytes) -> PictureHeader:
@@ -52,109 +52,105 @@ def check_avif(data: bytes) -> PictureHeader:
 
     The essence is the still picture: an animation's track and the EXIF item are renamed so that libavif skips them
     (the orientation of an AVIF is in its own properties).
-
-    Raises ImageTooManyPixels, ImageTooSmall, ImageTooComplex, ImageTruncated, ImageMalformed, and
-    UnsupportedImageFormat where Pillow was built without AVIF.
     """
     if not AvifImagePlugin.SUPPORTED:
         raise UnsupportedImageFormat("expected JPEG, PNG, WebP or GIF, got AVIF; convert the picture")
-    essence = bytearray(data)
     try:
-        top = list(_boxes(data, 0, len(data)))
-        for box in top:
-            if box.kind == b"ftyp":
-                essence[box.start : box.end] = data[box.start : box.end].replace(b"avis", b"avif")
-            elif box.kind == b"moov":
-                essence[box.start - 4 : box.start] = b"free"
-        metas = [box for box in top if box.kind == b"meta"]
-        if len(metas) != 1:
-            raise ImageMalformed(f"expected an AVIF with one still picture, got {len(metas)}; export it again")
-        meta = {box.kind: box for box in _boxes(data, metas[0].start + 4, metas[0].end)}
-        width, height = _largest_extent(data, meta[b"iprp"])
-        check_size(width, height, MAX_PIXELS_COSTLY)
-        payloads = _payloads(data, meta)
-        coded_pixels = 0
-        for item, kind, offset in _items(data, meta[b"iinf"]):
-            if kind == b"Exif":
-                essence[offset : offset + 4] = b"skip"
-            elif kind == b"av01":
-                coded_pixels += _coded_pixels(payloads[item])
-            elif kind == b"grid":
-                _check_grid(payloads[item])
+        return _check_boxes(data)
     except KeyError as exc:
         raise ImageMalformed("expected an AVIF with properties and items, got none; export it again") from exc
-    except IndexError as exc:
+    except (IndexError, struct.error) as exc:
         raise ImageTruncated("expected a whole AVIF, got a part; send the whole file") from exc
+
+
+def _check_boxes(data: bytes) -> PictureHeader:
+    essence = bytearray(data)
+    metas = []
+    for box in _boxes(data, 0, len(data)):
+        if box.kind == b"ftyp":
+            essence[box.content : box.end] = data[box.content : box.end].replace(b"avis", b"avif")
+        elif box.kind == b"moov":
+            essence[box.start + 4 : box.start + 8] = b"free"
+        elif box.kind == b"meta":
+            metas.append(box)
+    if len(metas) != 1:
+        raise ImageMalformed(f"expected an AVIF with one still picture, got {len(metas)}; export it again")
+    meta = {box.kind: box for box in _boxes(data, metas[0].content + 4, metas[0].end)}
+    width, height = _largest_extent(data, meta[b"iprp"])
+    check_size(width, height, MAX_PIXELS_COSTLY)
+    payloads = _payloads(data, meta)
+    coded_pixels = 0
+    for item, kind_at in _items(data, meta[b"iinf"]):
+        kind = data[kind_at : kind_at + 4]
+        if kind == b"Exif":
+            essence[kind_at : kind_at + 4] = b"skip"
+        elif kind == b"av01":
+            coded_pixels += _coded_pixels(payloads[item])
+        elif kind == b"grid":  # put together from tiles, it states its own size (ISO 23008-12, 6.6.2.3)
+            grid_width, grid_height = struct.unpack_from(">II" if payloads[item][1] & 1 else ">HH", payloads[item], 4)
+            check_size(grid_width, grid_height, MAX_PIXELS_COSTLY)
     if coded_pixels > 2 * MAX_PIXELS_COSTLY:  # the picture and its alpha
         raise ImageTooManyPixels(f"expected at most {2 * MAX_PIXELS_COSTLY} coded pixels, got more; shrink the picture")
     return PictureHeader("AVIF", width, height, bytes(essence))
 
 
-def _boxes(data: bytes, start: int, end: int) -> Iterator[_Box]:
+def _boxes(data: bytes, start: int, end: int) -> Iterator[Part]:
     for _ in range(MAX_AVIF_ITEMS):
         if start + 8 > end:
             return
-        reader = _Reader(data, start)
-        size, kind = reader.number(4), data[start + 4 : start + 8]
-        reader.number(4)
+        size, kind = struct.unpack_from(">I4s", data, start)
+        content = start + 8
         if size == 1:
-            size = reader.number(8)
+            (size,) = struct.unpack_from(">Q", data, content)
+            content += 8
         box_end = start + size if size else end
         if box_end > end:
             raise IndexError
-        if box_end < reader.position:
+        if box_end < content:
             raise ImageMalformed("expected an AVIF box with a size, got too small a one; export the picture again")
-        yield _Box(kind, reader.position, box_end)
+        yield Part(kind, start, content, box_end)
         start = box_end
     raise ImageTooComplex(f"expected at most {MAX_AVIF_ITEMS} AVIF boxes in a row, got more; export the picture again")
 
 
-def _largest_extent(data: bytes, properties: _Box) -> tuple[int, int]:
+def _largest_extent(data: bytes, properties: Part) -> tuple[int, int]:
     """Width and height of the largest `ispe`; there may be smaller ones, of tiles or thumbnails."""
-    sizes = []
-    for container in _boxes(data, properties.start, properties.end):
-        if container.kind == b"ipco":
-            for box in _boxes(data, container.start, container.end):
-                if box.kind == b"ispe":
-                    reader = _Reader(data, box.start + 4)
-                    sizes.append((reader.number(4), reader.number(4)))
-    return max(sizes, key=lambda size: size[0] * size[1], default=(0, 0))
+    largest = (0, 0)
+    for container in _boxes(data, properties.content, properties.end):
+        for box in _boxes(data, container.content, container.end) if container.kind == b"ipco" else ():
+            if box.kind == b"ispe":
+                width, height = struct.unpack_from(">II", data, box.content + 4)
+                largest = max(largest, (width, height), key=lambda sides: sides[0] * sides[1])
+    return largest
 
 
-def _items(data: bytes, info: _Box) -> Iterator[tuple[int, bytes, int]]:
-    """Id, type, and where the type stands, of every item."""
-    count_size = 2 if data[info.start] == 0 else 4
-    for box in _boxes(data, info.start + 4 + count_size, info.end):
-        reader = _Reader(data, box.start)
-        version = reader.number(4) >> 24
-        item = reader.number(2 if version < 3 else 4)
-        reader.number(2)
-        offset = reader.position
-        reader.number(4)
-        yield item, data[offset : offset + 4], offset
+def _items(data: bytes, info: Part) -> Iterator[tuple[int, int]]:
+    """Id of every item, and where its type stands."""
+    count_size = 2 if data[info.content] == 0 else 4
+    for box in _boxes(data, info.content + 4 + count_size, info.end):
+        id_at = box.content + 4
+        id_end = id_at + (2 if data[box.content] < 3 else 4)
+        yield int.from_bytes(data[id_at:id_end]), id_end + 2
 
 
-def _payloads(data: bytes, meta: dict[bytes, _Box]) -> dict[int, bytes]:
+def _payloads(data: bytes, meta: dict[bytes, Part]) -> dict[int, bytes]:
     """The bytes of every item, by id; all together no longer than the file, so that none can be used many times."""
-    location = meta[b"iloc"]
-    reader = _Reader(data, location.start)
-    version = reader.number(4) >> 24
-    sizes = reader.number(2)
-    offset_size, length_size, base_size, index_size = (sizes >> shift & 15 for shift in (12, 8, 4, 0))
+    reader = _Reader(data[meta[b"iloc"].content :])
+    version = reader.bits(32) >> 24
+    offset_bits, length_bits, base_bits, index_bits = (8 * reader.bits(4) for _ in range(4))
+    id_bits = 16 if version < 2 else 32
     payloads: dict[int, bytes] = {}
     total = 0
-    for _ in range(reader.number(2 if version < 2 else 4)):
-        item = reader.number(2 if version < 2 else 4)
-        method = reader.number(2) & 15 if version else 0
-        reader.number(2)
-        base = reader.number(base_size)
+    for _ in range(reader.bits(id_bits)):
+        item = reader.bits(id_bits)
+        method = reader.bits(16) & 15 if version else 0
+        reader.bits(16)
+        base = reader.bits(base_bits) + (meta[b"idat"].content if method == 1 else 0)
         payload = bytearray()
-        for _ in range(reader.number(2)):
+        for _ in range(reader.bits(16)):
             if version:
-                reader.number(index_size)
-            start, length = base + reader.number(offset_size), reader.number(length_size)
-            if method == 1:
-                start += meta[b"idat"].start
+                reader.bits(index_bits)
+            start, length = base + reader.bits(offset_bits), reader.bits(length_bits)
             if start + length > len(data):
                 raise IndexError
             total += length
@@ -165,67 +161,52 @@ def _payloads(data: bytes, meta: dict[bytes, _Box]) -> dict[int, bytes]:
     return payloads
 
 
-def _check_grid(payload: bytes) -> None:
-    """A picture put together from tiles states its own size (ISO 23008-12, 6.6.2.3)."""
-    size = 4 if payload[1] & 1 else 2
-    reader = _Reader(payload, 4)
-    check_size(reader.number(size), reader.number(size), MAX_PIXELS_COSTLY)
-
-
 def _coded_pixels(stream: bytes) -> int:
     """The pixels of the largest frame that an AV1 stream announces; walks its units without decoding them."""
     pixels = 0
     frames = 0
-    reader = _Reader(stream, 0)
-    while reader.position < len(stream):
-        header = reader.number(1)
-        kind = header >> 3 & 15
-        reader.number(header >> 2 & 1)
-        size = _leb128(reader) if header & 2 else len(stream) - reader.position
+    reader = _Reader(stream)
+    while reader.left_bytes:
+        reader.bits(1)
+        kind, extended, sized = reader.bits(4), reader.bits(1), reader.bits(1)
+        reader.bits(1 + 8 * extended)
+        unit = reader.take(_leb128(reader) if sized else reader.left_bytes)
         if kind == _SEQUENCE_HEADER:
-            pixels = max(pixels, _sequence_pixels(stream[reader.position : reader.position + size]))
-        elif kind in (_FRAME_HEADER, _FRAME, _REDUNDANT_FRAME_HEADER):
+            pixels = max(pixels, _sequence_pixels(_Reader(unit)))
+        elif kind in _FRAMES:
             frames += 1
             if frames > MAX_AV1_FRAMES_PER_ITEM:
                 raise ImageTooComplex(f"expected at most {MAX_AV1_FRAMES_PER_ITEM} AV1 frames, got more; export again")
-        reader.number(size)
     return pixels
 
 
 def _leb128(reader: _Reader) -> int:
     value = 0
     for shift in range(0, 56, 7):
-        byte = reader.number(1)
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
+        more = reader.bits(1)
+        value |= reader.bits(7) << shift
+        if not more:
             break
     return value
 
 
-def _sequence_pixels(header: bytes) -> int:
-    """Width times height of an AV1 sequence header (AV1 5.5.1). Raises ImageTooManyPixels, ImageMalformed."""
-    bits = "".join(f"{byte:08b}" for byte in header[:_SEQUENCE_HEADER_BYTES].ljust(_SEQUENCE_HEADER_BYTES, b"\x00"))
-    position = 4
-
-    def read(count: int) -> int:
-        nonlocal position
-        position += count
-        return int(bits[position - count : position], 2)
-
-    if reduced := read(1):
-        read(5)
+def _sequence_pixels(header: _Reader) -> int:
+    """Width times height of an AV1 sequence header (AV1 5.5.1)."""
+    header.bits(4)
+    if reduced := header.bits(1):
+        header.bits(5)
     else:
-        if read(1):
+        if header.bits(1):
             raise ImageMalformed("expected an AV1 still picture, got one with the timing of a film; export it again")
-        delays = read(1)
-        for _ in range(read(5) + 1):
-            read(12)
-            if read(5) > 7:
-                read(1)
-            if delays and read(1):
-                read(4)
-    width_bits, height_bits = read(4) + 1, read(4) + 1
-    width, height = read(width_bits) + 1, read(height_bits) + 1
+        delays = header.bits(1)
+        for _ in range(header.bits(5) + 1):
+            header.bits(12)
+            if header.bits(5) > 7:
+                header.bits(1)
+            if delays and header.bits(1):
+                header.bits(4)
+    width_bits, height_bits = header.bits(4) + 1, header.bits(4) + 1
+    width, height = header.bits(width_bits) + 1, header.bits(height_bits) + 1
     # A frame of the full syntax may replace the size by whatever fits these bits, up to twice each side if minimal.
     reach = width * height if reduced else 1 << width_bits + height_bits
     if width * height > MAX_PIXELS_COSTLY or reach > 4 * MAX_PIXELS_COSTLY:

@@ -1,4 +1,4 @@
-"""What the checks of all picture formats share: the limits on size, and what a check finds."""
+"""What the checks of all picture formats share: the limits on size, the parts of a file, and what a check finds."""
 
 from dataclasses import dataclass
 
@@ -11,6 +11,16 @@ MAX_PIXELS_BASELINE_JPEG = 64_000_000
 MAX_PIXELS = 25_000_000
 # Alpha and 16 bits double what is held; the WebP and AVIF decoders hold a picture four times over, whatever its kind.
 MAX_PIXELS_COSTLY = 16_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A segment, chunk or box named `kind`: it begins at data[start], and its content is data[content:end]."""
+
+    kind: bytes
+    start: int
+    content: int
+    end: int
 
 
 @dataclass(frozen=True, slots=True)

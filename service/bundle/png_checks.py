@@ -1,73 +1,71 @@
 """PNG before decoding: one walk over its chunks (W3C PNG, third edition)."""
 
+import re
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from service.bundle.errors import ImageMalformed, ImageTooComplex, ImageTruncated
-from service.bundle.picture_header import MAX_PIXELS, MAX_PIXELS_COSTLY, PictureHeader, check_size
+from service.bundle.picture_header import MAX_PIXELS, MAX_PIXELS_COSTLY, Part, PictureHeader, check_size
 
 MAX_PNG_CHUNKS = 50_000
 MAX_METADATA_BYTES = 4 * 1024 * 1024
 
-_SIGNATURE_BYTES = 8
+_HEADER_END = 8 + 25
 _IEND = b"\x00\x00\x00\x00IEND\xaeB`\x82"
 _DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
-_COLOUR_AT = _SIGNATURE_BYTES + 8 + 9
 _INDEXED = 3
 _COLOURS_WITH_ALPHA = (4, 6)
 _METADATA = frozenset({b"tEXt", b"zTXt", b"iTXt", b"iCCP", b"eXIf"})
 # Everything else after IHDR is dropped: metadata, private chunks, later frames, and a second IHDR of another size.
 _ESSENTIAL = frozenset({b"PLTE", b"tRNS", b"IDAT"})
-
-
-@dataclass(frozen=True, slots=True)
-class _Chunk:
-    """A chunk from its length at `start`; its payload is data[start + 8:end], and its checksum follows."""
-
-    kind: bytes
-    start: int
-    end: int
+# What stands before compressed data: a keyword, then in iTXt a flag, a method, a language and a translated keyword.
+_BEFORE_COMPRESSED = re.compile(rb"[^\x00]*\x00(?:\x01.[^\x00]*\x00[^\x00]*\x00|\x00)", re.DOTALL)
+_INFLATED_PIECE = 4096  # which holds at most 4 MiB
 
 
 def check_png(data: bytes) -> PictureHeader:
-    """
-    Check size, chunks and the decoded size of metadata; keep no metadata but the EXIF block.
-
-    Raises ImageTooManyPixels, ImageTooSmall, ImageTooComplex, ImageTruncated, ImageMalformed.
-    """
-    chunks = _chunks(data)
-    width, height, max_pixels = _check_header(data, next(chunks, None))
-    wanted = {b"IDAT", b"PLTE"} if data[_COLOUR_AT] == _INDEXED else {b"IDAT"}
-    kept = [data[: _SIGNATURE_BYTES + 25]]
-    pixels: list[_Chunk] = []
+    """Check size, chunks and the decoded size of metadata; keep no metadata but the EXIF block."""
+    width, height, depth, colour = _read_header(data)
+    check_size(width, height, MAX_PIXELS)
+    essential: list[Part] = []
     metadata_bytes = 0
     exif = b""
-    for chunk in chunks:
-        wanted.discard(chunk.kind)
-        if chunk.kind in _METADATA:
-            metadata_bytes += _decoded_bytes(data, chunk, MAX_METADATA_BYTES - metadata_bytes)
+    for chunk in _chunks(data):
+        if chunk.kind in _ESSENTIAL:
+            essential.append(chunk)
+        elif chunk.kind in _METADATA:
+            content = data[chunk.content : chunk.end]
+            metadata_bytes += _decoded_bytes(content, MAX_METADATA_BYTES - metadata_bytes)
             if metadata_bytes > MAX_METADATA_BYTES:
                 raise ImageMalformed(f"expected at most {MAX_METADATA_BYTES} bytes of metadata, got more; strip them")
-        if chunk.kind == b"eXIf":
-            exif = data[chunk.start + 8 : chunk.end]
-        elif chunk.kind == b"tRNS":
-            max_pixels = MAX_PIXELS_COSTLY
-        elif chunk.kind == b"IDAT":
-            pixels.append(chunk)
-        if chunk.kind in _ESSENTIAL:
-            kept.append(data[chunk.start : chunk.end + 4])
-    if wanted:
+            if chunk.kind == b"eXIf":
+                exif = content
+    kinds = {chunk.kind for chunk in essential}
+    if b"IDAT" not in kinds or (colour == _INDEXED and b"PLTE" not in kinds):
         raise ImageMalformed("expected a PNG with pixels and their palette, got one without; export the picture again")
-    check_size(width, height, max_pixels)
-    _check_pixels(data, pixels)
-    return PictureHeader("PNG", width, height, b"".join([*kept, _IEND]), exif)
+    if depth == 16 or colour in _COLOURS_WITH_ALPHA or b"tRNS" in kinds:
+        check_size(width, height, MAX_PIXELS_COSTLY)
+    _check_pixels(data, [chunk for chunk in essential if chunk.kind == b"IDAT"], 9 * width * height)
+    kept = [data[chunk.start : chunk.end + 4] for chunk in essential]
+    return PictureHeader("PNG", width, height, b"".join([data[:_HEADER_END], *kept, _IEND]), exif)
 
 
-def _chunks(data: bytes) -> Iterator[_Chunk]:
-    """Every chunk before IEND. A cut after the last pixel, or junk there, ends the walk; a cut before is an error."""
-    start = _SIGNATURE_BYTES
+def _read_header(data: bytes) -> tuple[int, int, int, int]:
+    """Width, height, depth, colour."""
+    if len(data) < _HEADER_END:
+        raise ImageTruncated("expected a PNG with its header, got one that stops before; send the whole file")
+    length, kind, width, height, depth, colour = struct.unpack_from(">I4sIIBB", data, 8)
+    if kind != b"IHDR" or length != 13:
+        raise ImageMalformed("expected a PNG that begins with IHDR of 13 bytes, got another; export it again")
+    if depth not in _DEPTHS.get(colour, ()):
+        raise ImageMalformed(f"expected a depth that PNG allows, got {depth} bits for colour {colour}; export it again")
+    return width, height, depth, colour
+
+
+def _chunks(data: bytes) -> Iterator[Part]:
+    """Every chunk up to IEND. A cut after the last pixel, or junk there, ends the walk; a cut before is an error."""
+    start = _HEADER_END
     seen_pixels = False
     for _ in range(MAX_PNG_CHUNKS):
         kind = data[start + 4 : start + 8]
@@ -78,54 +76,40 @@ def _chunks(data: bytes) -> Iterator[_Chunk]:
             raise ImageTruncated("expected a PNG with its end, got one that stops before; send the whole file")
         if not kind.isalpha():
             raise ImageMalformed("expected PNG chunks named by four letters, got another name; export it again")
-        yield _Chunk(kind, start, end)
+        yield Part(kind, start, start + 8, end)
         seen_pixels = seen_pixels or kind == b"IDAT"
         start = end + 4
     raise ImageTooComplex(f"expected at most {MAX_PNG_CHUNKS} PNG chunks, got more; export the picture again")
 
 
-def _check_header(data: bytes, header: _Chunk | None) -> tuple[int, int, int]:
-    """Width, height, and the limit on pixels as far as IHDR tells."""
-    if header is None or header.kind != b"IHDR" or header.end - header.start != 8 + 13:
-        raise ImageMalformed("expected a PNG that begins with IHDR of 13 bytes, got another; export it again")
-    width, height, depth, colour = struct.unpack_from(">IIBB", data, header.start + 8)
-    if depth not in _DEPTHS.get(colour, ()):
-        raise ImageMalformed(f"expected a depth that PNG allows, got {depth} bits for colour {colour}; export it again")
-    max_pixels = MAX_PIXELS_COSTLY if depth == 16 or colour in _COLOURS_WITH_ALPHA else MAX_PIXELS
-    check_size(width, height, max_pixels)
-    return width, height, max_pixels
-
-
-def _decoded_bytes(data: bytes, chunk: _Chunk, room: int) -> int:
+def _decoded_bytes(content: bytes, room: int) -> int:
     """How many bytes a chunk of metadata holds once inflated; counting stops above `room`. Garbage counts as sent."""
-    payload = data[chunk.start + 8 : chunk.end]
-    compressed = b""
-    if chunk.kind in (b"zTXt", b"iCCP"):
-        compressed = payload.partition(b"\x00")[2][1:]
-    elif chunk.kind == b"iTXt" and (text := payload.partition(b"\x00")[2])[:1] == b"\x01":
-        compressed = text[2:].partition(b"\x00")[2].partition(b"\x00")[2]
+    before = _BEFORE_COMPRESSED.match(content)
     try:
-        return len(payload) + len(zlib.decompressobj().decompress(compressed, max(room, 0) + 1))
+        inflated = zlib.decompressobj().decompress(content[before.end() :], room + 1) if before else b""
     except zlib.error:
-        return len(payload)
+        inflated = b""
+    return len(content) + len(inflated)
 
 
-def _check_pixels(data: bytes, pixels: list[_Chunk]) -> None:
+def _check_pixels(data: bytes, pixels: list[Part], most: int) -> None:
     """
     Tell a wrong checksum over good data, which is accepted, from damaged data: Pillow looks at neither checksum.
 
-    Only where a chunk's CRC is wrong is the stream inflated here, to reach its own checksum.
+    Only where a chunk's CRC is wrong is the stream inflated here, to reach its own checksum. `most` bounds that work:
+    no picture of this size has more bytes.
     """
-    views = [memoryview(data)[chunk.start + 8 : chunk.end] for chunk in pixels]
     sums = [int.from_bytes(data[chunk.end : chunk.end + 4]) for chunk in pixels]
-    if all(zlib.crc32(view, zlib.crc32(b"IDAT")) == crc for view, crc in zip(views, sums, strict=True)):
+    if sums == [zlib.crc32(data[chunk.start + 4 : chunk.end]) for chunk in pixels]:
         return
+    stream = b"".join(data[chunk.content : chunk.end] for chunk in pixels)
     inflater = zlib.decompressobj()
+    inflated_bytes = 0
     try:
-        for view in views:
-            inflater.decompress(view, 1 << 16)
-            while inflater.unconsumed_tail:
-                inflater.decompress(inflater.unconsumed_tail, 1 << 16)
+        for at in range(0, len(stream), _INFLATED_PIECE):
+            inflated_bytes += len(inflater.decompress(stream[at : at + _INFLATED_PIECE]))
+            if inflated_bytes > most:
+                raise ImageTooComplex("expected a PNG's pixels, got more than its size tells; export it again")
     except zlib.error as exc:
         raise ImageMalformed("expected the PNG's pixels as they were written, got damaged ones; send it again") from exc
     if not inflater.eof:
