@@ -11,7 +11,7 @@ PACKAGES = ("faiss-cpu", "onnxruntime", "apsw", "pillow", "numpy")
 
 
 def write_report(path: Path, figures: object, *, seed: int | None = None, bundle: str | None = None) -> None:
-    """Write one run's figures with machine, load, commit, versions and, where one was used, the bundle's fingerprint."""
+    """Write one run's figures with machine, load, commit, versions and, where one was used, bundle fingerprint."""
     commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
     cpu = platform.processor() or platform.machine()
     report = {
@@ -20,7 +20,7 @@ def write_report(path: Path, figures: object, *, seed: int | None = None, bundle
         "bundle": bundle,
         "commit": commit,
         "machine": {
-            "cpu": platform.processor() or platform.machine(),
+            "cpu": cpu,
             "cores": os.cpu_count(),
             "load": os.getloadavg(),
         },
