@@ -2,14 +2,15 @@
 
 import base64
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
-from pydantic import JsonValue, ValidationError
+from httpx import Response
 
 from kembar_client.answers import BulkAnswer
-from kembar_client.errors import REFUSALS, BadAnswer, KembarError, ServiceFault
-from kembar_client.requests import Answer, Call, checked
+from kembar_client.errors import BadAnswer, refused
+from kembar_client.requests import Call, Metadata, check, parsed, present
 
 MAX_LINES = 1000
 MAX_BYTES = 64 * 1024 * 1024
@@ -23,7 +24,7 @@ class Put:
     posting_id: str
     title: str | None = None
     image: bytes | None = None
-    metadata: Mapping[str, JsonValue] = field(default_factory=dict)
+    metadata: Metadata = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class Patch:
 
     posting_id: str
     title: str | None = None
-    metadata: Mapping[str, JsonValue] | None = None
+    metadata: Metadata | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,20 +58,16 @@ class Batch:
 
 def split(operations: Iterable[Operation], max_lines: int, max_bytes: int) -> Iterator[Batch]:
     """Cut operations into batches of at most `max_lines` lines and `max_bytes` bytes; a longer line goes alone."""
-    ids: set[str] = set()
-    lines: list[bytes] = []
-    size = before = 0
+    before, ids, body = 0, list[str](), bytearray()
     for operation in operations:
         line = line_of(operation)
-        if lines and (len(lines) >= max_lines or size + len(line) > max_bytes):
-            yield Batch(before, len(lines), frozenset(ids), b"".join(lines))
-            before += len(lines)
-            ids, lines, size = set(), [], 0
-        ids.add(operation.posting_id)
-        lines.append(line)
-        size += len(line)
-    if lines:
-        yield Batch(before, len(lines), frozenset(ids), b"".join(lines))
+        if ids and (len(ids) >= max_lines or len(body) + len(line) > max_bytes):
+            yield Batch(before, len(ids), frozenset(ids), bytes(body))
+            before, ids, body = before + len(ids), [], bytearray()
+        ids.append(operation.posting_id)
+        body += line
+    if ids:
+        yield Batch(before, len(ids), frozenset(ids), bytes(body))
 
 
 def line_of(operation: Operation) -> bytes:
@@ -80,50 +77,30 @@ def line_of(operation: Operation) -> bytes:
     >>> line_of(Delete("m1"))
     b'{"op":"delete","posting_id":"m1"}\n'
     """
-    fields: dict[str, JsonValue] = {"posting_id": operation.posting_id}
-    match operation:
-        case Put():
-            fields = {"op": "put", **fields, "metadata": dict(operation.metadata)}
-        case Patch():
-            fields = {"op": "patch", **fields}
-            if operation.metadata is not None:
-                fields["metadata"] = dict(operation.metadata)
-        case Delete():
-            fields = {"op": "delete", **fields}
-    if isinstance(operation, (Put, Patch)) and operation.title is not None:
-        fields["title"] = operation.title
+    fields: dict[str, object] = {"op": type(operation).__name__.lower(), "posting_id": operation.posting_id}
+    if not isinstance(operation, Delete):
+        fields |= {"title": operation.title, "metadata": operation.metadata}
     if isinstance(operation, Put) and operation.image is not None:
         fields["image_base64"] = base64.b64encode(operation.image).decode()
-    return json.dumps(fields, allow_nan=False, separators=(",", ":")).encode() + b"\n"
+    return json.dumps(present(fields), allow_nan=False, separators=(",", ":")).encode() + b"\n"
 
 
-def must_wait(batch: Batch, in_flight: Iterable[Batch]) -> bool:
+def must_wait(batch: Batch, in_flight: Collection[Batch]) -> bool:
     """Whether a batch may not be sent yet: too many are out, or one of them touches the same posting."""
-    out = list(in_flight)
-    return len(out) >= IN_FLIGHT or any(not batch.posting_ids.isdisjoint(other.posting_ids) for other in out)
+    return len(in_flight) >= IN_FLIGHT or any(batch.posting_ids & other.posting_ids for other in in_flight)
 
 
 def call_of(batch: Batch) -> Call[list[BulkAnswer]]:
     """`POST /v1/bulk`; puts, patches and deletes may be repeated, so the request may."""
     headers = {"content-type": "application/x-ndjson"}
-    return Call("POST", "/v1/bulk", _reader(batch), headers=headers, content=batch.body)
+    return Call("POST", "/v1/bulk", partial(_read, batch), headers=headers, content=batch.body)
 
 
-def _reader(batch: Batch) -> Callable[[Answer], list[BulkAnswer]]:
-    def read(answer: Answer) -> list[BulkAnswer]:
-        try:
-            answers = [BulkAnswer.model_validate_json(line) for line in checked(answer).body.splitlines()]
-        except ValidationError as exc:
-            raise BadAnswer(f"expected a bulk answer, got something else: {exc.error_count()} differences") from exc
-        if len(answers) != batch.line_count:
-            raise _cut_short(batch, answers)
-        return [one.model_copy(update={"line": batch.lines_before + one.line}) for one in answers]
-
-    return read
-
-
-def _cut_short(batch: Batch, answers: list[BulkAnswer]) -> KembarError:
-    last = answers[-1].problem if answers else None
-    if last is not None and len(answers) < batch.line_count:  # the service stopped early and its last line says why
-        return REFUSALS.get(last.status, ServiceFault)(last)
-    return BadAnswer(f"expected {batch.line_count} bulk answers, got {len(answers)}")
+def _read(batch: Batch, response: Response) -> list[BulkAnswer]:
+    check(response)
+    answers = [parsed(BulkAnswer, line) for line in response.content.splitlines()]
+    if answers and len(answers) < batch.line_count and (problem := answers[-1].problem):
+        raise refused(problem)  # the service stopped early, and its last line says why
+    if len(answers) != batch.line_count:
+        raise BadAnswer(f"expected {batch.line_count} bulk answers, got {len(answers)}")
+    return [one.model_copy(update={"line": batch.lines_before + one.line}) for one in answers]

@@ -21,7 +21,9 @@ from kembar_client.answers import Problem
 
 
 class KembarError(Exception):
-    """Something went wrong between the caller and the service."""
+    """Something went wrong; `retry_after_s` is how long the service asks to wait, None where it does not."""
+
+    retry_after_s: float | None = None
 
 
 class BadAddress(KembarError):
@@ -45,7 +47,7 @@ class TimedOut(NoAnswer):
 
 
 class Refused(KembarError):
-    """The service refused; `problem` says why, `retry_after_s` how long it asks to wait."""
+    """The service refused; `problem` says why."""
 
     def __init__(self, problem: Problem, retry_after_s: float | None = None) -> None:
         super().__init__(f"{problem.status} {problem.title}" + (f": {problem.detail}" if problem.detail else ""))
@@ -81,16 +83,17 @@ class BadAnswer(KembarError):
     """The answer is not what the interface promises."""
 
 
-REFUSALS: dict[int, type[Refused]] = {
-    400: Unusable,
+_REFUSALS: dict[int, type[Refused]] = {
     401: NotAllowed,
     403: NotAllowed,
     404: NotFound,
     412: PreconditionFailed,
-    413: Unusable,
-    414: Unusable,
-    415: Unusable,
-    422: Unusable,
     429: Overloaded,
     503: Overloaded,
+    **dict.fromkeys((400, 413, 414, 415, 422), Unusable),
 }
+
+
+def refused(problem: Problem, retry_after_s: float | None = None) -> Refused:
+    """The exception for a problem, of the kind that its status stands for."""
+    return _REFUSALS.get(problem.status, ServiceFault)(problem, retry_after_s)

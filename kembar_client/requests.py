@@ -1,26 +1,30 @@
 """
-Every call of the interface as data: what to send and how to read what comes back.
+Every call of the interface as data: what to send, and how to read what comes back.
 
-Nothing here does input or output, so that one description serves every transport.
+Nothing here does input or output: a client, blocking or not, has these functions as its methods.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
+from functools import partial
 from typing import Generic, TypeVar
 from urllib.parse import quote
 
+from httpx import Response
 from pydantic import BaseModel, JsonValue, ValidationError
 
 from kembar_client.answers import MatchAnswer, ModelCard, Posting, PostingPage, Problem, Readiness, Written
-from kembar_client.errors import REFUSALS, BadAnswer, Refused, ServiceFault
+from kembar_client.errors import BadAnswer, Refused, refused
 
 T = TypeVar("T")
 A = TypeVar("A", bound=BaseModel)
-Scalar = str | int | float | bool
+Metadata = Mapping[str, JsonValue]
+Where = Mapping[str, str | int | float | bool]
+Form = Mapping[str, tuple[str | None, bytes]]
 
 
 class Goal(StrEnum):
@@ -32,184 +36,141 @@ class Goal(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What came back. Header names are lower case."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One multipart field; with `filename` it is a file."""
-
-    name: str
-    content: bytes
-    filename: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Call(Generic[T]):
-    """One request and how its answer is read. Only an `idempotent` one may be sent twice."""
+    """One request and how its answer is read. `form` is multipart: per field a file name, or None, and the content."""
 
     method: str
     path: str
-    read: Callable[[Answer], T]
+    read: Callable[[Response], T]
     params: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
-    parts: Sequence[Part] = ()
+    form: Form = field(default_factory=dict)
     content: bytes | None = None
-    idempotent: bool = True
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether it may be sent twice: a condition that was met once may fail for the same request sent again."""
+        return "if-match" not in self.headers
 
 
 def match(
-    image: bytes | None,
-    title: str | None,
-    limit: int,
-    goal: Goal | None,
-    threshold: float | None,
-    where: Mapping[str, Scalar] | None,
-    exclude: Sequence[str],
+    *,
+    image: bytes | None = None,
+    title: str | None = None,
+    limit: int = 50,
+    goal: Goal | None = None,
+    threshold: float | None = None,
+    where: Where | None = None,
+    exclude: Sequence[str] = (),
 ) -> Call[MatchAnswer]:
-    """`POST /v1/matches`; it changes nothing, so it may be repeated."""
-    fields = _query(limit, goal, threshold, where)
-    if exclude:
-        fields["exclude"] = _json(list(exclude))
-    parts = [*_content_parts(image, title), *(Part(name, value.encode()) for name, value in fields.items())]
-    return Call("POST", "/v1/matches", _reader(MatchAnswer), parts=parts)
+    """Find stored postings that show the same product; `threshold`, a fused score, replaces the one of `goal`."""
+    fields = {"title": title, "limit": limit, "goal": goal, "threshold": threshold}
+    form = _form(image, {**fields, "filter": where or None, "exclude": list(exclude) or None})
+    return Call("POST", "/v1/matches", partial(_read, MatchAnswer), form=form)
 
 
 def matches_of(
-    posting_id: str, limit: int, goal: Goal | None, threshold: float | None, where: Mapping[str, Scalar] | None
+    posting_id: str,
+    *,
+    limit: int = 50,
+    goal: Goal | None = None,
+    threshold: float | None = None,
+    where: Where | None = None,
 ) -> Call[MatchAnswer]:
-    """`GET /v1/postings/{posting_id}/matches`."""
-    params = _query(limit, goal, threshold, where)
-    return Call("GET", f"{_path(posting_id)}/matches", _reader(MatchAnswer), params=params)
+    """Find what matches a stored posting, itself left out; raises `NotFound`."""
+    params = _texts({"limit": limit, "goal": goal, "threshold": threshold, "filter": where or None})
+    return Call("GET", f"{_path(posting_id)}/matches", partial(_read, MatchAnswer), params)
 
 
 def put(
     posting_id: str,
-    image: bytes | None,
-    title: str | None,
-    metadata: Mapping[str, JsonValue],
-    params: Mapping[str, str],
-    conditions: Mapping[str, str],
+    *,
+    image: bytes | None = None,
+    title: str | None = None,
+    metadata: Metadata | None = None,
+    if_revision: int | None = None,
 ) -> Call[Written]:
-    """`PUT /v1/postings/{posting_id}`."""
-    parts = [*_content_parts(image, title), Part("metadata", _json(dict(metadata)).encode())]
-    return Call(
-        "PUT",
-        _path(posting_id),
-        _reader(Written),
-        params=params,
-        headers=conditions,
-        parts=parts,
-        idempotent=not conditions,  # met once, a condition may fail for the repetition of the same request
-    )
+    """Store the whole posting, in place of what was there; raises `PreconditionFailed` at another `if_revision`."""
+    form = _form(image, {"title": title, "metadata": metadata or {}})
+    return Call("PUT", _path(posting_id), partial(_read, Written), headers=_if_match(if_revision), form=form)
+
+
+def put_and_match(
+    posting_id: str, *, image: bytes | None = None, title: str | None = None, metadata: Metadata | None = None
+) -> Call[Written]:
+    """Store the whole posting and say in `matches` which others show the same product."""
+    return replace(put(posting_id, image=image, title=title, metadata=metadata), params={"matches": "true"})
 
 
 def patch(
-    posting_id: str, title: str | None, metadata: Mapping[str, JsonValue] | None, conditions: Mapping[str, str]
+    posting_id: str, *, title: str | None = None, metadata: Metadata | None = None, if_revision: int | None = None
 ) -> Call[Written]:
-    """`PATCH /v1/postings/{posting_id}`; None leaves a field as it is."""
-    change: dict[str, JsonValue] = {}
-    if title is not None:
-        change["title"] = title
-    if metadata is not None:
-        change["metadata"] = dict(metadata)
-    return Call(
-        "PATCH",
-        _path(posting_id),
-        _reader(Written),
-        headers={"content-type": "application/json", **conditions},
-        content=_json(change).encode(),
-        idempotent=not conditions,
-    )
+    """Change title or metadata (replaced as a whole); None leaves it as it is, and the picture stays."""
+    headers = {"content-type": "application/json", **_if_match(if_revision)}
+    content = _json(present({"title": title, "metadata": metadata})).encode()
+    return Call("PATCH", _path(posting_id), partial(_read, Written), headers=headers, content=content)
 
 
-def delete(posting_id: str, conditions: Mapping[str, str]) -> Call[None]:
-    """`DELETE /v1/postings/{posting_id}`."""
-    return Call("DELETE", _path(posting_id), _read_nothing, headers=conditions, idempotent=not conditions)
+def delete(posting_id: str, *, if_revision: int | None = None) -> Call[None]:
+    """Remove a posting; one that is not there is no error."""
+    return Call("DELETE", _path(posting_id), check, headers=_if_match(if_revision))
 
 
 def get(posting_id: str) -> Call[Posting]:
-    """`GET /v1/postings/{posting_id}`."""
-    return Call("GET", _path(posting_id), _reader(Posting))
+    """What is stored under an id; raises `NotFound`."""
+    return Call("GET", _path(posting_id), partial(_read, Posting))
 
 
-def listing(cursor: str | None, limit: int, where: Mapping[str, Scalar] | None) -> Call[PostingPage]:
-    """`GET /v1/postings`, one page."""
-    params = {"limit": str(limit)}
-    if cursor is not None:
-        params["cursor"] = cursor
-    if where:
-        params["filter"] = _json(dict(where))
-    return Call("GET", "/v1/postings", _reader(PostingPage), params=params)
+def listing(cursor: str | None, limit: int, where: Where | None) -> Call[PostingPage]:
+    """One page of all stored postings, in order of id."""
+    params = _texts({"limit": limit, "cursor": cursor, "filter": where or None})
+    return Call("GET", "/v1/postings", partial(_read, PostingPage), params)
 
 
 def model() -> Call[ModelCard]:
-    """`GET /v1/model`."""
-    return Call("GET", "/v1/model", _reader(ModelCard))
+    """Encoders, thresholds and measured figures of the service."""
+    return Call("GET", "/v1/model", partial(_read, ModelCard))
 
 
 def ready() -> Call[Readiness]:
-    """`GET /readyz`; "not ready" is an answer here, not an error."""
-    return Call("GET", "/readyz", _read_readiness)
+    """Whether the service takes work; "not ready" is an answer, not an error."""
+    return Call("GET", "/readyz", partial(_read, Readiness, also=(503,)))
 
 
-def if_revision(revision: int | None) -> Mapping[str, str]:
-    """The condition that the stored revision is this one; None sets none."""
-    return {} if revision is None else {"if-match": f'"{revision}"'}
+def check(response: Response) -> None:
+    """Raises Refused where a response is no success."""
+    if not response.is_success:
+        raise refusal(response)
 
 
-def refusal(answer: Answer) -> Refused:
-    """The exception for an answer that is not a success."""
+def refusal(response: Response) -> Refused:
+    """The exception for a response that is no success."""
     try:
-        problem = Problem.model_validate_json(answer.body)
+        problem = Problem.model_validate_json(response.content)
     except ValidationError:
         detail = "the answer carries no problem document: does the address lead to Kembar?"
-        problem = Problem(title="Unexpected answer", status=answer.status, detail=detail)
-    kind = REFUSALS.get(answer.status, ServiceFault)
-    return kind(problem, _retry_after_s(answer.headers.get("retry-after")))
+        problem = Problem(title="Unexpected answer", status=response.status_code, detail=detail)
+    return refused(problem, _retry_after_s(response.headers.get("retry-after")))
 
 
-def checked(answer: Answer) -> Answer:
-    """
-    Give back an answer that is a success.
-
-    Raises:
-        Refused: it is not.
-    """
-    if not 200 <= answer.status < 300:
-        raise refusal(answer)
-    return answer
-
-
-def _reader(model_type: type[A]) -> Callable[[Answer], A]:
-    def read(answer: Answer) -> A:
-        return _validated(model_type, checked(answer).body)
-
-    return read
-
-
-def _read_nothing(answer: Answer) -> None:
-    checked(answer)
-
-
-def _read_readiness(answer: Answer) -> Readiness:
-    if answer.status not in (200, 503):
-        raise refusal(answer)
-    return _validated(Readiness, answer.body)
-
-
-def _validated(model_type: type[A], body: bytes) -> A:
+def parsed(kind: type[A], data: bytes) -> A:
+    """A model out of its JSON; raises BadAnswer."""
     try:
-        return model_type.model_validate_json(body)
+        return kind.model_validate_json(data)
     except ValidationError as exc:
-        raise BadAnswer(
-            f"expected a {model_type.__name__}, got something else: {exc.error_count()} differences"
-        ) from exc
+        raise BadAnswer(f"expected a {kind.__name__}, got something else: {exc.error_count()} differences") from exc
+
+
+def present(fields: Mapping[str, object]) -> dict[str, object]:
+    """The fields that are not None, any mapping among them as a dict."""
+    given = {name: value for name, value in fields.items() if value is not None}
+    return {name: dict(value) if isinstance(value, Mapping) else value for name, value in given.items()}
+
+
+def _read(kind: type[A], response: Response, also: Collection[int] = ()) -> A:
+    if response.status_code not in also:
+        check(response)
+    return parsed(kind, response.content)
 
 
 def _retry_after_s(value: str | None) -> float | None:
@@ -223,32 +184,23 @@ def _retry_after_s(value: str | None) -> float | None:
         return None
 
 
-def _query(
-    limit: int, goal: Goal | None, threshold: float | None, where: Mapping[str, Scalar] | None
-) -> dict[str, str]:
-    fields = {"limit": str(limit)}
-    if goal is not None:
-        fields["goal"] = goal.value
-    if threshold is not None:
-        fields["threshold"] = repr(threshold)
-    if where:
-        fields["filter"] = _json(dict(where))
-    return fields
+def _texts(fields: Mapping[str, object]) -> dict[str, str]:
+    return {name: value if isinstance(value, str) else _json(value) for name, value in present(fields).items()}
 
 
-def _content_parts(image: bytes | None, title: str | None) -> list[Part]:
-    parts = []
-    if image is not None:
-        parts.append(Part("image", image, filename="image"))
-    if title is not None:
-        parts.append(Part("title", title.encode()))
-    return parts
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def _form(image: bytes | None, fields: Mapping[str, object]) -> Form:
+    texts: Form = {name: (None, text.encode()) for name, text in _texts(fields).items()}
+    return texts if image is None else {"image": ("image", image), **texts}
+
+
+def _if_match(revision: int | None) -> Mapping[str, str]:
+    return {} if revision is None else {"if-match": f'"{revision}"'}
 
 
 def _path(posting_id: str) -> str:
     # Dots too: a path of dots would be resolved away before it is sent.
     return f"/v1/postings/{quote(posting_id, safe='').replace('.', '%2E')}"
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))

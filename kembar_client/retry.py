@@ -25,7 +25,6 @@ class RetryPolicy:
         if attempt >= self.attempts or not isinstance(fault, (Overloaded, ConnectionLost)):
             return None
         backoff_s = min(self.first_wait_s * 2.0 ** (attempt - 1), self.longest_wait_s)
-        asked_s = fault.retry_after_s if isinstance(fault, Overloaded) else None
-        if asked_s is None:
+        if fault.retry_after_s is None:
             return backoff_s * (0.5 + 0.5 * jitter)
-        return asked_s + self.first_wait_s * jitter if asked_s <= self.longest_wait_s else None
+        return fault.retry_after_s + self.first_wait_s * jitter if fault.retry_after_s <= self.longest_wait_s else None

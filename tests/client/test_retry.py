@@ -4,10 +4,11 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
+from httpx import Response
 
 from kembar_client.answers import Problem
 from kembar_client.errors import ConnectionLost, KembarError, Overloaded, Refused, TimedOut, Unreachable
-from kembar_client.requests import Answer, refusal
+from kembar_client.requests import refusal
 from kembar_client.retry import RetryPolicy
 
 POLICY = RetryPolicy(attempts=4, first_wait_s=0.5, longest_wait_s=30)
@@ -66,6 +67,6 @@ def test_a_lost_connection_is_worth_a_try() -> None:
 )
 def test_retry_after_as_seconds_and_as_date(value: str, seconds: float | None) -> None:
     """Retry-After is read in both of its forms; what is neither counts as absent."""
-    told = refusal(Answer(503, {"retry-after": value}, b"")).retry_after_s
+    told = refusal(Response(503, headers={"retry-after": value})).retry_after_s
 
     assert told == (None if seconds is None else pytest.approx(seconds, abs=3_600))
