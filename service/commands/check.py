@@ -15,20 +15,8 @@ from service.settings import Settings
 
 
 @click.command()
-@click.option(
-    "--data-dir",
-    envvar="KEMBAR_DATA_DIR",
-    show_envvar=True,
-    type=click.Path(path_type=Path),
-    help="Directory of an index.",
-)
-@click.option(
-    "--bundle",
-    envvar="KEMBAR_BUNDLE",
-    show_envvar=True,
-    type=click.Path(path_type=Path),
-    help="Directory of a bundle.",
-)
+@click.option("--data-dir", type=Path, envvar="KEMBAR_DATA_DIR", show_envvar=True, help="Directory of an index.")
+@click.option("--bundle", type=Path, envvar="KEMBAR_BUNDLE", show_envvar=True, help="Directory of a bundle.")
 def check(data_dir: Path | None, bundle: Path | None) -> None:
     """
     Verify a data directory and a bundle offline.

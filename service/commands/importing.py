@@ -8,11 +8,12 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
-from kembar_client import Kembar
-from kembar_client.errors import BadAddress, KembarError, Unreachable
 from service.bundle.feed import BadRow, FeedError
+from service.commands.calling import service_at, url_option
 from service.commands.exits import CannotGoOn, Exit, printable
 from service.commands.feed_load import FeedLoad, Listener, Outcome, survey
+
+GO_ON = "What was acknowledged is stored; the same command goes on from here."
 
 
 @click.command("import")
@@ -23,14 +24,7 @@ from service.commands.feed_load import FeedLoad, Listener, Outcome, survey
     required=True,
     help="Folder of the picture files that the feed names.",
 )
-@click.option(
-    "--url",
-    default="http://127.0.0.1:8080",
-    envvar="KEMBAR_URL",
-    show_envvar=True,
-    show_default=True,
-    help="The service.",
-)
+@url_option
 @click.option(
     "--retry-s",
     default=60.0,
@@ -52,27 +46,23 @@ def import_(csv: Path, images: Path, url: str, retry_s: float) -> None:
     """
     started = time.monotonic()
     try:
-        found = survey(csv, images)
+        posting_ids = survey(csv, images)
         # disable=None: no bar where nobody watches it.
-        with Kembar(url) as kembar, tqdm(total=found.rows, unit=" rows", disable=None, smoothing=0.05) as bar:
-            counts = FeedLoad(kembar, csv, images, _listener(bar, retry_s), found.posting_ids, retry_s).run()
+        with service_at(url) as kembar, tqdm(total=len(posting_ids), unit=" rows", disable=None, smoothing=0.05) as bar:
+            listener = _listener(bar, retry_s)
+            counts = FeedLoad(kembar, csv, images, listener, frozenset(posting_ids), retry_s).run()
     except FeedError as exc:
         raise CannotGoOn(str(exc)) from exc
-    except BadAddress as exc:
-        raise click.UsageError(str(exc)) from exc
-    except KembarError as exc:
-        raise CannotGoOn(f"{exc}. {_hint(exc)}") from exc
+    except CannotGoOn as exc:
+        raise CannotGoOn(f"{exc} ({GO_ON})") from exc
     except KeyboardInterrupt:
-        click.echo("Stopped. What was acknowledged is stored; the same command goes on from here.", err=True)
+        click.echo(f"Stopped. {GO_ON}", err=True)
         sys.exit(Exit.INTERRUPTED)
     click.echo(_summary(counts, time.monotonic() - started))
     sys.exit(Exit.SOME_BAD if counts[Outcome.BAD] else Exit.FINE)
 
 
 def _listener(bar: "tqdm[None]", retry_s: float) -> Listener:
-    def settled(_outcome: Outcome) -> None:
-        bar.update()
-
     def bad(row: BadRow) -> None:
         name = "" if row.posting_id is None else f" (posting {row.posting_id})"
         bar.write(printable(f"row {row.row}{name}: {row.reason}"), file=sys.stderr)
@@ -80,13 +70,7 @@ def _listener(bar: "tqdm[None]", retry_s: float) -> Listener:
     def waiting(reason: str) -> None:
         bar.write(f"{reason}; trying again for {retry_s:g} s", file=sys.stderr)
 
-    return Listener(settled, bad, waiting)
-
-
-def _hint(fault: KembarError) -> str:
-    if isinstance(fault, Unreachable):
-        return "Is the service running? Start it with `kembar serve`; the same command then goes on from here."
-    return "What was acknowledged is stored; the same command goes on from here."
+    return Listener(lambda _outcome: bar.update(), bad, waiting)
 
 
 def _summary(counts: Counter[Outcome], seconds: float) -> str:

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import click
 
-from kembar_client import Goal, Kembar
+from kembar_client import Goal
 from kembar_client.answers import Match, MatchAnswer
-from kembar_client.errors import BadAddress, KembarError, Unreachable
-from service.commands.exits import CannotGoOn, printable
+from service.commands.calling import service_at, url_option
+from service.commands.exits import printable
 
 
 @click.command()
@@ -16,14 +16,7 @@ from service.commands.exits import CannotGoOn, printable
 @click.option("--goal", type=click.Choice([goal.value for goal in Goal]), help="Which learned threshold to use.")
 @click.option("--threshold", type=click.FloatRange(-1, 1), help="A fused score instead of a goal.")
 @click.option("--limit", type=click.IntRange(1, 50), default=50, show_default=True, help="Most matches to show.")
-@click.option(
-    "--url",
-    default="http://127.0.0.1:8080",
-    envvar="KEMBAR_URL",
-    show_envvar=True,
-    show_default=True,
-    help="The service.",
-)
+@url_option
 @click.option("--json", "as_json", is_flag=True, help="Print the whole answer as JSON.")
 def match(
     image: Path | None,
@@ -43,17 +36,10 @@ def match(
     """
     if image is None and title is None:
         raise click.UsageError("Give --image, --title or both.")
-    try:
-        data = None if image is None else image.read_bytes()
-        with Kembar(url) as kembar:
-            chosen = None if goal is None else Goal(goal)
-            answer = kembar.match(image=data, title=title, goal=chosen, threshold=threshold, limit=limit)
-    except BadAddress as exc:
-        raise click.UsageError(str(exc)) from exc
-    except Unreachable as exc:
-        raise CannotGoOn(f"{exc}. Is the service running? Start it with `kembar serve`.") from exc
-    except KembarError as exc:
-        raise CannotGoOn(str(exc)) from exc
+    picture = image.read_bytes() if image else None
+    chosen = Goal(goal) if goal else None
+    with service_at(url) as kembar:
+        answer = kembar.match(image=picture, title=title, goal=chosen, threshold=threshold, limit=limit)
     click.echo(answer.model_dump_json(indent=2) if as_json else table(answer))
 
 

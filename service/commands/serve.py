@@ -19,17 +19,10 @@ from service.settings import Settings
 def _setting_options(command: Callable[..., None]) -> Callable[..., None]:
     """One option per setting, so that the two cannot part."""
     for name, field in reversed(Settings.model_fields.items()):
-        flag = "--" + name.replace("_", "-")
-        if field.annotation is bool:
-            flag += "/--no-" + name.replace("_", "-")
-        add = click.option(
-            flag,
-            name,
-            envvar=f"KEMBAR_{name.upper()}",
-            show_envvar=True,
-            default=None,
-            help=f"{field.description}  [default: {field.default}]",
-        )
+        words = name.replace("_", "-")
+        flag = f"--{words}/--no-{words}" if field.annotation is bool else f"--{words}"
+        text = f"{field.description}  [default: {field.default}]"
+        add = click.option(flag, name, envvar=f"KEMBAR_{name.upper()}", show_envvar=True, default=None, help=text)
         command = add(command)
     return command
 

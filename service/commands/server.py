@@ -1,12 +1,10 @@
 """Runs an application on uvicorn: says where it listens, ends cleanly, and lets a failed start be told in one line."""
 
-import asyncio
 import errno
-import signal
 import socket
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -57,8 +55,7 @@ def run(app: Starlette, listener: socket.socket, stop_seconds: int, hooks: Hooks
 
     What the application raises while it opens is raised here, as it is.
     """
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(app, listener, stop_seconds, hooks))
+    uvloop.run(_serve(app, listener, stop_seconds, hooks))
 
 
 async def _serve(app: Starlette, listener: socket.socket, stop_seconds: int, hooks: Hooks) -> None:
@@ -100,19 +97,8 @@ class _Server(uvicorn.Server):
         """Ten times a second: is it time to stop?"""
         return await super().on_tick(counter) or self._hooks.must_stop()
 
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Stop on SIGINT and SIGTERM without raising them again afterwards."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self._stop)
-        try:
-            yield
-        finally:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.remove_signal_handler(number)
-
-    def _stop(self) -> None:
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop, at once where it is the second signal; uvicorn would raise it again after the end."""
         self.force_exit = self.should_exit
         self.should_exit = True
         self._hooks.stopping()

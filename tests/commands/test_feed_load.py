@@ -37,7 +37,7 @@ class Road:
     def load(self, patience_s: float = 5) -> FeedLoad:
         kembar = self.stack.enter_context(Kembar(self.url, retry=RetryPolicy(attempts=1)))
         listener = Listener(lambda _: None, self.bad.append, self._waiting)
-        ids = survey(self.shop.csv, self.shop.images).posting_ids
+        ids = frozenset(survey(self.shop.csv, self.shop.images))
         return FeedLoad(kembar, self.shop.csv, self.shop.images, listener, ids, patience_s)
 
     def _waiting(self, reason: str) -> None:

@@ -79,7 +79,7 @@ def test_a_restart_in_the_middle_of_an_import(
 
     listener = Listener(settled, lambda _: None, lambda _: None)
     with Kembar(service.url) as kembar:
-        ids = survey(shop.csv, shop.images).posting_ids
+        ids = frozenset(survey(shop.csv, shop.images))
         load = FeedLoad(kembar, shop.csv, shop.images, listener, ids, patience_s=20)
         counts = load.run()
         held = {posting.posting_id for posting in kembar.scan()}
