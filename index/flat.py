@@ -52,11 +52,11 @@ class FlatSet:
 
     def fused_rows(self, halves: NDArray[np.float16]) -> NDArray[np.float32]:
         """Fuse stored vectors (n, dim): each view brought to length one, then weighted by the root of its weight."""
-        exact = halves.astype(np.float64)
+        rows = halves.astype(np.float32)
         for view, part in self._slices.items():
-            lengths = np.sqrt(np.square(exact[:, part]).sum(axis=1, keepdims=True))
-            exact[:, part] *= np.sqrt(self._weights[view]) / lengths
-        return exact.astype(np.float32)
+            squares = np.einsum("ij,ij->i", rows[:, part], rows[:, part], dtype=np.float64)
+            rows[:, part] *= np.sqrt(self._weights[view] / squares).astype(np.float32)[:, None]
+        return rows
 
     def fused_query(self, query: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float32]:
         """
@@ -84,10 +84,9 @@ class FlatSet:
 
     def put(self, labels: Sequence[int], rows: NDArray[np.float32]) -> None:
         """Write fused rows (n, dim) for these labels, each new or already here; room was reserved."""
-        for label, row in zip(labels, rows, strict=True):
-            position = self._position.setdefault(label, len(self._position))
-            self._matrix[position] = row
-            self._labels[position] = label
+        positions = [self._position.setdefault(label, len(self._position)) for label in labels]
+        self._matrix[positions] = rows
+        self._labels[positions] = labels
 
     def remove(self, label: int) -> None:
         """Take a label out, if it is here."""
