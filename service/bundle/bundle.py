@@ -12,7 +12,7 @@ from service.bundle.errors import DamagedBundle
 from service.bundle.golden import GOLDEN, compare_golden, read_golden
 from service.bundle.manifest import EncoderSpec, Manifest, PictureSpec, TitleSpec, read_manifest
 from service.bundle.picture import decode_picture, picture_tensor
-from service.bundle.sealing import verify_seal
+from service.bundle.sealing import SUMS, digest_of, verify_seal
 from service.bundle.title import TitleTokenizer
 from service.bundle.views import View
 
@@ -48,22 +48,19 @@ def load_bundle(path: Path, *, threads: int) -> Bundle:
         DamagedBundle: a file is missing, extra, changed or not understood.
         GoldenMismatch: the encoders answer otherwise here than where they were exported.
     """
-    seal = verify_seal(path)
+    digests = verify_seal(path)
     manifest = read_manifest(path / MANIFEST)
-    expected = compute_encoder_id(seal.digests, manifest.encoders, manifest.picture, manifest.title)
+    expected = compute_encoder_id(digests, manifest.encoders, manifest.picture, manifest.title)
     if expected != manifest.encoder_id:
-        raise DamagedBundle(
-            f"{path / MANIFEST}: encoder_id: expected {expected} from the files, got {manifest.encoder_id}"
-        )
+        raise DamagedBundle(f"{path / MANIFEST}: encoder_id: expected {expected}, got {manifest.encoder_id}")
+    image, title = manifest.encoders[View.IMAGE], manifest.encoders[View.TITLE]
     tokenizer = TitleTokenizer(path / TOKENIZER, manifest.title.max_tokens)
     bundle = Bundle(
         path=path,
         manifest=manifest,
-        fingerprint=seal.fingerprint,
-        image=ImageEncoder(_encoder_path(path, manifest, View.IMAGE), manifest.encoders[View.IMAGE], threads=threads),
-        title=TitleEncoder(
-            _encoder_path(path, manifest, View.TITLE), manifest.encoders[View.TITLE], tokenizer, threads=threads
-        ),
+        fingerprint=f"sha256:{digest_of(path / SUMS)}",
+        image=ImageEncoder(path / image.file, image, threads=threads),
+        title=TitleEncoder(path / title.file, title, tokenizer, threads=threads),
         decision=Decision(manifest.weights, manifest.decisions),
     )
     _check_golden(bundle)
@@ -76,8 +73,7 @@ def compute_encoder_id(
     """
     SHA-256 over all that determines the vectors: both graphs, the tokenizer and the preprocessing; no weights.
 
-    Args:
-        digests: SHA-256 by relative path, holding at least the tokenizer and the encoders' files.
+    `digests` are SHA-256 by relative path, at least of the tokenizer and the encoders' files.
     """
     files = [TOKENIZER, *(spec.file for spec in encoders.values())]
     parts = {
@@ -87,15 +83,6 @@ def compute_encoder_id(
         "title": asdict(title),
     }
     return "sha256:" + hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-
-def _encoder_path(path: Path, manifest: Manifest, view: View) -> Path:
-    spec = manifest.encoders.get(view)
-    if spec is None:
-        raise DamagedBundle(
-            f"{path / MANIFEST}: encoders: expected the view '{view}', found {sorted(manifest.encoders)}"
-        )
-    return path / spec.file
 
 
 def _check_golden(bundle: Bundle) -> None:

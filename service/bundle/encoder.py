@@ -1,6 +1,6 @@
 """The two encoders: ONNX graphs that turn tensors and titles into unit vectors."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,20 +22,12 @@ class ImageEncoder:
 
     def encode(self, tensors: NDArray[np.uint8]) -> NDArray[np.float32]:
         """
-        Encode a batch.
+        Encode a batch (n, height, width, 3) as `picture_tensor` gives it; one row at a time where rows are dependent.
 
-        Args:
-            tensors: (n, height, width, 3) uint8 RGB, as `picture_tensor` gives them.
-
-        Returns:
-            (n, dimension) float32, unit rows.
-
-        Raises:
-            ModelFault: a vector is not finite or not of unit length.
+        Returns (n, dimension) float32, unit rows. Raises ModelFault where one is not.
         """
-        if self.spec.rows_independent or len(tensors) == 1:
-            return _checked(self._session.run(None, {"pixels": tensors})[0], self.spec)
-        return np.concatenate([self.encode(row[None]) for row in tensors])
+        batches = [tensors] if self.spec.rows_independent else [row[None] for row in tensors]
+        return np.concatenate([_run(self._session, {"pixels": batch}, self.spec) for batch in batches])
 
 
 class TitleEncoder:
@@ -50,27 +42,20 @@ class TitleEncoder:
         """
         Encode titles; one at a time, unpadded, where quantisation makes a row depend on its neighbours.
 
-        Returns:
-            (n, dimension) float32, unit rows.
-
-        Raises:
-            ModelFault: a vector is not finite or not of unit length.
+        Returns (n, dimension) float32, unit rows. Raises ModelFault where one is not.
         """
         tokens = [self._tokenizer.encode(title) for title in titles]
-        if self.spec.rows_independent:
-            return self._run(tokens)
-        return np.concatenate([self._run([ids]) for ids in tokens])
+        batches = [tokens] if self.spec.rows_independent else [[ids] for ids in tokens]
+        return np.concatenate([_run(self._session, _padded(batch), self.spec) for batch in batches])
 
-    def _run(self, tokens: Sequence[NDArray[np.int64]]) -> NDArray[np.float32]:
-        longest = max(len(ids) for ids in tokens)
-        input_ids = np.zeros((len(tokens), longest), dtype=np.int64)
-        attention_mask = np.zeros_like(input_ids)
-        for row, ids in enumerate(tokens):
-            input_ids[row, : len(ids)] = ids
-            attention_mask[row, : len(ids)] = 1
-        return _checked(
-            self._session.run(None, {"input_ids": input_ids, "attention_mask": attention_mask})[0], self.spec
-        )
+
+def _padded(tokens: Sequence[NDArray[np.int64]]) -> dict[str, NDArray[np.int64]]:
+    input_ids = np.zeros((len(tokens), max(map(len, tokens))), dtype=np.int64)
+    attention_mask = np.zeros_like(input_ids)
+    for row, ids in enumerate(tokens):
+        input_ids[row, : len(ids)] = ids
+        attention_mask[row, : len(ids)] = 1
+    return {"input_ids": input_ids, "attention_mask": attention_mask}
 
 
 def _open_session(path: Path, inputs: set[str], threads: int) -> onnxruntime.InferenceSession:
@@ -84,16 +69,17 @@ def _open_session(path: Path, inputs: set[str], threads: int) -> onnxruntime.Inf
     try:
         session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as exc:  # onnxruntime has a class for each status, with Exception as parent
-        raise DamagedBundle(
-            f"{path}: expected an ONNX model that onnxruntime can run, got {type(exc).__name__}"
-        ) from exc
+        raise DamagedBundle(f"{path}: expected a model that onnxruntime can run, got {type(exc).__name__}") from exc
     found = {node.name for node in session.get_inputs()}
     if found != inputs or len(session.get_outputs()) != 1:
         raise DamagedBundle(f"{path}: expected inputs {sorted(inputs)} and one output, got {sorted(found)}")
     return session
 
 
-def _checked(vectors: NDArray[np.float32], spec: EncoderSpec) -> NDArray[np.float32]:
+def _run(
+    session: onnxruntime.InferenceSession, feeds: Mapping[str, NDArray[np.generic]], spec: EncoderSpec
+) -> NDArray[np.float32]:
+    vectors: NDArray[np.float32] = session.run(None, feeds)[0]
     if vectors.ndim != 2 or vectors.shape[1] != spec.dimension:
         raise ModelFault(f"{spec.file}: expected vectors of {spec.dimension} numbers, got shape {vectors.shape}")
     lengths = np.linalg.norm(vectors, axis=1)

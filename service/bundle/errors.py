@@ -1,82 +1,74 @@
 """
 What can be wrong with a bundle, a picture or a title.
 
-    BundleError
-    ├── DamagedBundle            a file is missing, extra, changed or not understood
-    └── GoldenMismatch           the encoders answer otherwise on this machine than where they were exported
-    PostingError                 a picture or title that a caller sent
-    ├── ImageEmpty, ImageTooLarge, UnsupportedImageFormat, ImageTooManyPixels,
-    │   ImageTooSmall, ImageTruncated, ImageMalformed, ImageTooComplex
-    └── TitleEmpty, TitleTooLong, TitleInvalidUnicode, TitleControlCharacter
-    ModelFault                   an encoder gave NaN or a zero vector
+    BundleError                       the bundle cannot be used; the message names file, expected and got
+    ├── DamagedBundle                 a file is missing, extra, changed or not understood
+    └── GoldenMismatch                the encoders answer otherwise on this machine than where they were exported
+    PostingError                      a picture or title that a caller sent cannot be used
+    ├── ImageEmpty                    no byte was sent
+    ├── ImageTooLarge                 more bytes than accepted
+    ├── UnsupportedImageFormat        the content is not one of the accepted formats
+    ├── ImageTooManyPixels            the header promises more pixels than accepted
+    ├── ImageTooSmall                 a side is shorter than accepted
+    ├── ImageTruncated                the data end before the picture does
+    ├── ImageMalformed                the data break the rules of their format
+    ├── ImageTooComplex               more scans, segments, chunks or frames than accepted
+    ├── TitleEmpty                    nothing that can be seen is left of the title
+    ├── TitleTooLong                  more code points than accepted
+    ├── TitleInvalidUnicode           the title holds a lone surrogate or is not UTF-8
+    └── TitleControlCharacter         the title holds a control character other than tab, CR or LF
+    ModelFault                        an encoder gave a vector that is not finite or has no length
 
 Messages give expected, got and what to do, and never quote the input.
 """
 
 
-class BundleError(Exception):
-    """The bundle cannot be used; the message names file, expected and got."""
+class BundleError(Exception): ...
 
 
-class DamagedBundle(BundleError):
-    """A file of the bundle is missing, extra, changed or not understood."""
+class DamagedBundle(BundleError): ...
 
 
-class GoldenMismatch(BundleError):
-    """The encoders give other vectors here than where the bundle was made."""
+class GoldenMismatch(BundleError): ...
 
 
-class PostingError(Exception):
-    """A picture or a title cannot be used."""
+class PostingError(Exception): ...
 
 
-class ImageEmpty(PostingError):
-    """No byte was sent."""
+class ImageEmpty(PostingError): ...
 
 
-class ImageTooLarge(PostingError):
-    """More bytes than accepted."""
+class ImageTooLarge(PostingError): ...
 
 
-class UnsupportedImageFormat(PostingError):
-    """The content is not one of the accepted formats."""
+class UnsupportedImageFormat(PostingError): ...
 
 
-class ImageTooManyPixels(PostingError):
-    """The header promises more pixels than accepted."""
+class ImageTooManyPixels(PostingError): ...
 
 
-class ImageTooSmall(PostingError):
-    """A side is shorter than accepted."""
+class ImageTooSmall(PostingError): ...
 
 
-class ImageTruncated(PostingError):
-    """The data end before the picture does."""
+class ImageTruncated(PostingError): ...
 
 
-class ImageMalformed(PostingError):
-    """The data break the rules of their format."""
+class ImageMalformed(PostingError): ...
 
 
-class ImageTooComplex(PostingError):
-    """More scans, segments or chunks than accepted."""
+class ImageTooComplex(PostingError): ...
 
 
-class TitleEmpty(PostingError):
-    """Nothing that can be seen is left of the title."""
+class TitleEmpty(PostingError): ...
 
 
-class TitleTooLong(PostingError):
-    """More code points or bytes than accepted."""
+class TitleTooLong(PostingError): ...
 
 
-class TitleInvalidUnicode(PostingError):
-    """The title holds a lone surrogate or is not UTF-8."""
+class TitleInvalidUnicode(PostingError): ...
 
 
-class TitleControlCharacter(PostingError):
-    """The title holds a control character other than tab, CR or LF."""
+class TitleControlCharacter(PostingError): ...
 
 
-class ModelFault(Exception):
-    """An encoder gave a vector that is not finite or has no length."""
+class ModelFault(Exception): ...

@@ -12,11 +12,7 @@ _EXTENSION, _FRAME, _CONTROL = 0x21, 0x2C, 0xF9
 
 
 def check_gif(data: bytes) -> PictureHeader:
-    """
-    Check the screen and the first frame; keep no comment, no application data.
-
-    Raises ImageTooManyPixels, ImageTooSmall, ImageTooComplex, ImageTruncated, ImageMalformed.
-    """
+    """Check the screen and the first frame; keep no comment, no application data."""
     try:
         width, height, flags = struct.unpack_from("<HHB", data, 6)
         check_size(width, height, MAX_PIXELS)
@@ -28,10 +24,7 @@ def check_gif(data: bytes) -> PictureHeader:
     if control and control[3] & 1:
         check_size(width, height, MAX_PIXELS_COSTLY)
     if left + frame_width > width or top + frame_height > height:
-        raise ImageTooManyPixels(
-            f"expected the GIF's first frame within its screen of {width} x {height}, got {frame_width} x "
-            f"{frame_height} at {left}, {top}; export it again"
-        )
+        raise ImageTooManyPixels("expected the GIF's first frame within its screen, got a larger one; export it again")
     return PictureHeader("GIF", width, height, b"".join([data[: _SCREEN_BYTES + palette_bytes], control, data[frame:]]))
 
 

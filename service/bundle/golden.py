@@ -3,20 +3,22 @@
 import platform
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
-from service.bundle.errors import DamagedBundle, GoldenMismatch
+from service.bundle.errors import GoldenMismatch
+from service.bundle.manifest import STRICT, read_document
 from service.bundle.views import View
 
 GOLDEN = "golden/golden.json"
 LEAST_COSINE = 0.999
 
 
-@dataclass(frozen=True, slots=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
+@dataclass(frozen=True, slots=True, config=STRICT)
 class GoldenExample:
     """One posting: a picture file beside golden.json, a title, and the unit vectors they gave."""
 
@@ -25,21 +27,12 @@ class GoldenExample:
     vectors: Mapping[View, tuple[float, ...]]
 
 
-_ADAPTER = TypeAdapter(tuple[GoldenExample, ...])
+_ADAPTER = TypeAdapter(Annotated[tuple[GoldenExample, ...], Field(min_length=1)])
 
 
 def read_golden(bundle: Path) -> tuple[GoldenExample, ...]:
     """Read golden.json. Raises DamagedBundle."""
-    path = bundle / GOLDEN
-    try:
-        examples = _ADAPTER.validate_json(path.read_bytes())
-    except ValidationError as exc:
-        raise DamagedBundle(
-            f"{path}: expected golden examples, got {exc.errors(include_input=False)[0]['msg']}"
-        ) from exc
-    if not examples:
-        raise DamagedBundle(f"{path}: expected at least one golden example, got none")
-    return examples
+    return read_document(bundle / GOLDEN, _ADAPTER)
 
 
 def write_golden(bundle: Path, examples: tuple[GoldenExample, ...]) -> None:
@@ -48,16 +41,7 @@ def write_golden(bundle: Path, examples: tuple[GoldenExample, ...]) -> None:
 
 
 def compare_golden(path: Path, expected: tuple[float, ...], got: NDArray[np.float32]) -> None:
-    """
-    Hold one vector against its golden twin.
-
-    Args:
-        path: named in the message.
-        expected, got: unit vectors (dimension,).
-
-    Raises:
-        GoldenMismatch: cosine below 0.999; names expected, got and the processor.
-    """
+    """Raise GoldenMismatch, which names the file, both figures and the processor, where the cosine is below 0.999."""
     cosine = float(np.dot(np.asarray(expected, dtype=np.float32), got)) if len(expected) == len(got) else 0.0
     if not cosine >= LEAST_COSINE:
         raise GoldenMismatch(
@@ -67,9 +51,7 @@ def compare_golden(path: Path, expected: tuple[float, ...], got: NDArray[np.floa
 
 
 def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor() or platform.machine())
+    return next(names, platform.machine())

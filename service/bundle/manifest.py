@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
@@ -11,13 +11,14 @@ from pydantic.dataclasses import dataclass
 from service.bundle.errors import DamagedBundle
 from service.bundle.views import Goal, View
 
-_STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
+T = TypeVar("T")
 Score = Annotated[float, Field(ge=-1, le=1)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
-@dataclass(frozen=True, slots=True, config=_STRICT)
+@dataclass(frozen=True, slots=True, config=STRICT)
 class PictureSpec:
     """
     How a picture becomes a tensor; part of the encoder id.
@@ -35,7 +36,7 @@ class PictureSpec:
     std: tuple[float, float, float]
 
 
-@dataclass(frozen=True, slots=True, config=_STRICT)
+@dataclass(frozen=True, slots=True, config=STRICT)
 class TitleSpec:
     """How a title becomes tokens; part of the encoder id. `normalisation` names the rules of `service.bundle.title`."""
 
@@ -43,7 +44,7 @@ class TitleSpec:
     max_tokens: int
 
 
-@dataclass(frozen=True, slots=True, config=_STRICT)
+@dataclass(frozen=True, slots=True, config=STRICT)
 class EncoderSpec:
     """One ONNX file. `rows_independent` is False where quantisation ties a row to its batch: run rows singly."""
 
@@ -53,7 +54,7 @@ class EncoderSpec:
     precision: str
 
 
-@dataclass(frozen=True, slots=True, config=_STRICT)
+@dataclass(frozen=True, slots=True, config=STRICT)
 class GoalThreshold:
     """
     The fused score from which two postings count as one product, for one goal.
@@ -69,7 +70,7 @@ class GoalThreshold:
     supported: bool
 
 
-@dataclass(frozen=True, slots=True, config=_STRICT)
+@dataclass(frozen=True, slots=True, config=STRICT)
 class Calibration:
     """Probability as a function of the fused score: linear between knots, flat outside, never falling."""
 
@@ -77,7 +78,7 @@ class Calibration:
     probabilities: tuple[Probability, ...]
 
 
-@dataclass(frozen=True, slots=True, config=_STRICT)
+@dataclass(frozen=True, slots=True, config=STRICT)
 class ViewSetDecision:
     """Thresholds and calibration of one set of shared views."""
 
@@ -85,7 +86,7 @@ class ViewSetDecision:
     calibration: Calibration
 
 
-@dataclass(frozen=True, slots=True, config=_STRICT)
+@dataclass(frozen=True, slots=True, config=STRICT)
 class Manifest:
     """The whole of bundle.json. `weights` sum to 1; `decisions` are keyed by `view_set_key`."""
 
@@ -93,7 +94,7 @@ class Manifest:
     encoder_id: str
     picture: PictureSpec
     title: TitleSpec
-    encoders: Mapping[View, EncoderSpec]
+    encoders: Annotated[Mapping[View, EncoderSpec], Field(min_length=len(View))]
     weights: Mapping[View, Annotated[float, Field(gt=0, le=1)]]
     decisions: Mapping[str, ViewSetDecision]
     gallery_size: int
@@ -105,16 +106,21 @@ _ADAPTER = TypeAdapter(Manifest)
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Read bundle.json. Raises DamagedBundle, naming the field, what was expected and what was found."""
-    try:
-        return _ADAPTER.validate_json(path.read_bytes())
-    except ValidationError as exc:
-        first = exc.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the document"
-        raise DamagedBundle(f"{path}: {where}: {first['msg']} ({exc.error_count()} faults in all)") from exc
+    """Read bundle.json. Raises DamagedBundle."""
+    return read_document(path, _ADAPTER)
 
 
 def write_manifest(path: Path, manifest: Manifest) -> None:
     """Write bundle.json, indented and with sorted keys, so that two equal bundles are equal bytes."""
     document = _ADAPTER.dump_python(manifest, mode="json")
     path.write_text(json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_document(path: Path, adapter: TypeAdapter[T]) -> T:
+    """Read a JSON file of the bundle. Raises DamagedBundle, naming the field, what was expected and what was found."""
+    try:
+        return adapter.validate_json(path.read_bytes())
+    except ValidationError as exc:
+        first = exc.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the document"
+        raise DamagedBundle(f"{path}: {where}: {first['msg']} ({exc.error_count()} faults in all)") from exc

@@ -1,21 +1,11 @@
 """SHA256SUMS: the seal over a bundle's files, made once by training and checked before anything is used."""
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from service.bundle.errors import DamagedBundle
 
 SUMS = "SHA256SUMS"
-
-
-@dataclass(frozen=True, slots=True)
-class Seal:
-    """The digest (64 hex digits) of each file by its relative path, and the fingerprint over them all."""
-
-    fingerprint: str
-    digests: Mapping[str, str]
 
 
 def seal(directory: Path) -> None:
@@ -24,32 +14,25 @@ def seal(directory: Path) -> None:
     (directory / SUMS).write_text("".join(lines), encoding="utf-8")
 
 
-def verify_seal(directory: Path) -> Seal:
+def verify_seal(directory: Path) -> dict[str, str]:
     """
-    Check that the directory holds exactly the sealed files, unchanged.
+    Check that the directory holds exactly the sealed files, unchanged; return their digests by relative path.
 
-    Returns:
-        The digests, and as fingerprint "sha256:" and the digest of SHA256SUMS itself.
-
-    Raises:
-        DamagedBundle: names the file, what was expected and what was found.
+    Raises DamagedBundle, which names the file, what was expected and what was found.
     """
     sums = directory / SUMS
     if not sums.is_file():
         raise DamagedBundle(f"{sums}: expected the bundle's checksums, found no such file; is this a bundle directory?")
     expected = _read_sums(sums)
     present = _files(directory)
-    for name in sorted(expected.keys() - present):
-        raise DamagedBundle(f"{directory / name}: listed in {SUMS} but missing; copy the whole bundle again")
-    for name in sorted(present - expected.keys()):
-        raise DamagedBundle(f"{directory / name}: not listed in {SUMS}; a bundle holds nothing but its own files")
-    for name, digest in expected.items():
-        if (found := digest_of(directory / name)) != digest:
-            raise DamagedBundle(
-                f"{directory / name}: expected SHA-256 {digest}, got {found}; the file was changed or damaged, "
-                "copy the whole bundle again"
-            )
-    return Seal(fingerprint=f"sha256:{digest_of(sums)}", digests=expected)
+    for name in sorted(expected.keys() | present):
+        if name not in present:
+            raise DamagedBundle(f"{directory / name}: listed in {SUMS} but missing; copy the whole bundle again")
+        if name not in expected:
+            raise DamagedBundle(f"{directory / name}: not listed in {SUMS}; a bundle holds nothing but its own files")
+        if (found := digest_of(directory / name)) != expected[name]:
+            raise DamagedBundle(f"{directory / name}: expected SHA-256 {expected[name]}, got {found}; copy it again")
+    return expected
 
 
 def _read_sums(sums: Path) -> dict[str, str]:

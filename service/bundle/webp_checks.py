@@ -7,11 +7,7 @@ from service.bundle.picture_header import MAX_PIXELS_COSTLY, PictureHeader, chec
 
 
 def check_webp(data: bytes) -> PictureHeader:
-    """
-    Check size and completeness; libwebp itself refuses frames that leave their canvas.
-
-    Raises ImageTooManyPixels, ImageTooSmall, ImageTruncated, ImageMalformed.
-    """
+    """Check size and completeness; libwebp itself refuses frames that leave their canvas."""
     if len(data) < 30:
         raise ImageTruncated(f"expected a WebP of at least 30 bytes, got {len(data)}; send the whole file")
     width, height = _canvas(data)
