@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from http import HTTPStatus
 
 from pydantic import JsonValue, TypeAdapter
@@ -178,27 +179,16 @@ class Readiness:
     checks: Mapping[str, Check]
 
 
-ANSWERS = (
-    MatchAnswer,
-    PostingAnswer,
-    Page,
-    WrittenAnswer,
-    BulkLine,
-    CompareAnswer,
-    EmbeddingsAnswer,
-    ModelAnswer,
-    LimitsAnswer,
-    Readiness,
-    Check,
-)
-_ADAPTERS: Mapping[type, TypeAdapter[object]] = {answer: TypeAdapter(answer) for answer in ANSWERS}
-
-
 def json_bytes(answer: object) -> bytes:
     """An answer as JSON."""
-    return _ADAPTERS[type(answer)].dump_json(answer)
+    return _adapter(type(answer)).dump_json(answer)  # type: ignore[arg-type]  # mypy holds classes for unhashable
 
 
 def json_answer(answer: object, status: int = HTTPStatus.OK, headers: Mapping[str, str] | None = None) -> Response:
     """An answer as a JSON response."""
     return Response(json_bytes(answer), status, headers, "application/json")
+
+
+@cache
+def _adapter(answer: type) -> TypeAdapter[object]:
+    return TypeAdapter(answer)

@@ -20,7 +20,6 @@ from service.encoding import PostingEncoder
 from service.exchange import Exchanges
 from service.matcher import Matcher
 from service.metrics import Metrics
-from service.off_loop import OffLoop
 from service.routes import bulk, compare, health, matches, model, postings
 from service.services import Services
 from service.settings import Settings
@@ -32,7 +31,7 @@ Loader = Callable[[Settings, int], Bundle]
 
 def create_app(settings: Settings) -> FastAPI:
     """The application; it opens bundle and index in its lifespan, and what they raise is raised there."""
-    return build_app(settings, _load)
+    return build_app(settings, lambda settings, threads: load_bundle(settings.bundle, threads=threads))
 
 
 def build_app(settings: Settings, load: Loader) -> FastAPI:
@@ -68,10 +67,6 @@ def build_app(settings: Settings, load: Loader) -> FastAPI:
     return app
 
 
-def _load(settings: Settings, threads: int) -> Bundle:
-    return load_bundle(settings.bundle, threads=threads)
-
-
 def _open(
     settings: Settings, load: Loader, admission: Admission, metrics: Metrics, stages: Stages, opened: ExitStack
 ) -> Services:
@@ -85,8 +80,6 @@ def _open(
         accept_loss=settings.accept_loss,
     )
     opened.callback(index.close)
-    off_loop = OffLoop(threads + 2)
-    opened.callback(off_loop.close)
     encoder = PostingEncoder(
         bundle,
         threads=threads,
@@ -107,9 +100,8 @@ def _open(
         bundle=bundle,
         index=index,
         encoder=encoder,
-        catalogue=Catalogue(index, encoder, off_loop, admission.fail),
+        catalogue=Catalogue(index, encoder, admission.fail),
         matcher=matcher,
-        off_loop=off_loop,
         admission=admission,
         bulk_gate=BulkGate(),
         metrics=metrics,

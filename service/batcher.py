@@ -214,4 +214,9 @@ class Lane(Generic[Item, Result]):
         self._start_worker()
 
 
+def run_calls(calls: Sequence[Callable[[], Result]]) -> Sequence[Result]:
+    """The work of a lane whose items are calls."""
+    return [call() for call in calls]
+
+
 AnyLane: TypeAlias = Lane[Any, Any]

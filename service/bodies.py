@@ -9,18 +9,12 @@ from typing import NoReturn
 from starlette.datastructures import Headers
 from starlette.requests import Request
 
-from service.errors import (
-    BodyTooLarge,
-    BodyTooSlow,
-    MalformedHeader,
-    MalformedJson,
-    UnsupportedEncoding,
-    UnsupportedMediaType,
-)
+from service import errors
 
 MAX_JSON_BYTES = 15_000_000  # a picture of 10 MiB as base64, a title, metadata
 BODY_SECONDS = 30.0
 MAX_DEPTH = 32
+TOO_DEEP = f"expected at most {MAX_DEPTH} levels, got more; flatten the document"
 _LENGTH = re.compile(r"[0-9]{1,18}")
 MAX_MARKS = 20_000  # brackets, commas and colons; 1,000 ids to exclude beside 4 KB of metadata need fewer
 
@@ -33,35 +27,28 @@ def media_type(request: Request) -> str:
 def require_media_type(request: Request, *accepted: str) -> None:
     """Raises UnsupportedMediaType, UnsupportedEncoding."""
     if media_type(request) not in accepted:
-        raise UnsupportedMediaType(f"expected the Content-Type {' or '.join(accepted)}, got another or none")
+        raise errors.UnsupportedMediaType(f"expected the Content-Type {' or '.join(accepted)}, got another or none")
     if request.headers.get("content-encoding", "identity").lower() != "identity":
-        raise UnsupportedEncoding("expected a body as it is, got a compressed one; send it without Content-Encoding")
+        raise errors.UnsupportedEncoding(
+            "expected a body as it is, got a compressed one; send it without Content-Encoding"
+        )
 
 
 def content_length(headers: Headers) -> int | None:
     """What the caller says will arrive; None where he does not. Raises MalformedHeader."""
     value = headers.get("content-length")
     if value is not None and not _LENGTH.fullmatch(value):
-        raise MalformedHeader("expected at most 18 digits as Content-Length, got something else")
+        raise errors.MalformedHeader("expected at most 18 digits as Content-Length, got something else")
     return None if value is None else int(value)
 
 
-def too_large(max_bytes: int) -> BodyTooLarge:
+def too_large(max_bytes: int) -> errors.BodyTooLarge:
     """The refusal of a body beyond a limit."""
-    return BodyTooLarge(f"expected a body of at most {max_bytes} bytes, got more; send less")
+    return errors.BodyTooLarge(f"expected a body of at most {max_bytes} bytes, got more; send less")
 
 
 async def chunks(request: Request, max_bytes: int, seconds: float = BODY_SECONDS) -> AsyncIterator[bytes]:
-    """
-    The body as it arrives.
-
-    Args:
-        max_bytes: what may arrive in all.
-        seconds: in how long it must have arrived.
-
-    Raises:
-        BodyTooLarge, BodyTooSlow.
-    """
+    """The body as it arrives, all of it within `seconds`. Raises BodyTooLarge, BodyTooSlow."""
     received = 0
     stream = aiter(request.stream())
     deadline = asyncio.get_running_loop().time() + seconds
@@ -78,16 +65,11 @@ async def next_chunk(stream: AsyncIterator[bytes], deadline: float) -> bytes | N
         async with asyncio.timeout_at(deadline):
             return await anext(stream, None)
     except TimeoutError as exc:
-        raise BodyTooSlow(f"expected the body within {BODY_SECONDS:g} s; send it faster") from exc
+        raise errors.BodyTooSlow(f"expected the body within {BODY_SECONDS:g} s; send it faster") from exc
 
 
 async def read_json(request: Request) -> object:
-    """
-    Read and parse a JSON body.
-
-    Raises:
-        UnsupportedMediaType, UnsupportedEncoding, BodyTooLarge, BodyTooSlow, MalformedJson.
-    """
+    """Read and parse a JSON body. Raises UnsupportedMediaType, BodyTooLarge, BodyTooSlow, MalformedJson."""
     require_media_type(request, "application/json")
     if (content_length(request.headers) or 0) > MAX_JSON_BYTES:
         raise too_large(MAX_JSON_BYTES)
@@ -101,12 +83,13 @@ def parse_json(raw: bytes | bytearray) -> object:
     """
     Parse JSON strictly: UTF-8 without BOM, no duplicate key, no NaN or infinity, whole numbers of 64 bits at most.
 
-    Raises:
-        MalformedJson.
+    Raises MalformedJson.
     """
     try:
         text = raw.decode()
-        _require_few_values(text)
+        # Before parsing: millions of small values take seconds and gigabytes, though the bytes are few.
+        if sum(text.count(mark) for mark in "{[,:") > MAX_MARKS:
+            raise errors.MalformedJson(f"expected at most {MAX_MARKS} brackets, commas and colons, got more")
         value: object = json.loads(
             text,
             object_pairs_hook=_object,
@@ -115,19 +98,13 @@ def parse_json(raw: bytes | bytearray) -> object:
             parse_constant=_refuse_constant,
         )
     except UnicodeDecodeError as exc:
-        raise MalformedJson("expected JSON in UTF-8, got bytes that are not; encode it as UTF-8") from exc
+        raise errors.MalformedJson("expected JSON in UTF-8, got bytes that are not; encode it as UTF-8") from exc
     except json.JSONDecodeError as exc:
-        raise MalformedJson(f"expected JSON, got a fault at character {exc.pos}: {exc.msg}") from exc
+        raise errors.MalformedJson(f"expected JSON, got a fault at character {exc.pos}: {exc.msg}") from exc
     except RecursionError as exc:
-        raise _too_deep() from exc
+        raise errors.MalformedJson(TOO_DEEP) from exc
     _require_shallow(value, MAX_DEPTH)
     return value
-
-
-def _require_few_values(text: str) -> None:
-    # Before parsing: millions of small values take seconds and gigabytes, though the bytes are few.
-    if sum(text.count(mark) for mark in "{[,:") > MAX_MARKS:
-        raise MalformedJson(f"expected at most {MAX_MARKS} brackets, commas and colons, got more; send less")
 
 
 def _require_shallow(value: object, levels: int) -> None:
@@ -135,34 +112,30 @@ def _require_shallow(value: object, levels: int) -> None:
     if inner is None:
         return
     if levels == 0:
-        raise _too_deep()
+        raise errors.MalformedJson(TOO_DEEP)
     for one in inner:
         _require_shallow(one, levels - 1)
-
-
-def _too_deep() -> MalformedJson:
-    return MalformedJson(f"expected at most {MAX_DEPTH} levels, got more; flatten the document")
 
 
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise MalformedJson("expected each key once in an object, got one twice; remove it")
+        raise errors.MalformedJson("expected each key once in an object, got one twice; remove it")
     return members
 
 
 def _whole_number(digits: str) -> int:
     if len(digits) > 20 or not -(2**63) <= (number := int(digits)) < 2**63:
-        raise MalformedJson("expected whole numbers of at most 64 bits, got a longer one; send it as a string")
+        raise errors.MalformedJson("expected whole numbers of at most 64 bits, got a longer one; send it as a string")
     return number
 
 
 def _finite_number(digits: str) -> float:
     number = float(digits)
     if number in (float("inf"), float("-inf")):
-        raise MalformedJson("expected finite numbers, got one beyond the range of a double")
+        raise errors.MalformedJson("expected finite numbers, got one beyond the range of a double")
     return number
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise MalformedJson(f"expected JSON, got {name}, which JSON does not have")
+    raise errors.MalformedJson(f"expected JSON, got {name}, which JSON does not have")

@@ -16,7 +16,6 @@ from index.postings import ANY, Draft, Patch, Posting, Precondition, Written
 from service.batcher import Priority
 from service.bundle.views import View
 from service.encoding import PostingEncoder, Vector
-from service.off_loop import OffLoop
 
 T = TypeVar("T")
 
@@ -32,12 +31,9 @@ class Stored:
 class Catalogue:
     """Puts, patches and deletes. Called from the event loop, which it never blocks."""
 
-    def __init__(self, index: Index, encoder: PostingEncoder, off_loop: OffLoop, fail: Callable[[], None]) -> None:
-        """
-        Args:
-            fail: called once the disk has failed under a write.
-        """
-        self._index, self._encoder, self._off_loop, self._fail = index, encoder, off_loop, fail
+    def __init__(self, index: Index, encoder: PostingEncoder, fail: Callable[[], None]) -> None:
+        """`fail` is called once the disk has failed under a write."""
+        self._index, self._encoder, self._fail = index, encoder, fail
 
     async def put(
         self,
@@ -54,7 +50,7 @@ class Catalogue:
         Raises:
             RevisionMismatch, PostingError, Overloaded, ModelFault, StorageFull, StorageFailed.
         """
-        digest = await self._off_loop.run(lambda: hashlib.sha256(image).hexdigest()) if image is not None else None
+        digest = None if image is None else (await asyncio.to_thread(hashlib.sha256, image)).hexdigest()
         old = await self._find(posting_id, precondition)
         known = {} if old is None else await self._reusable(old, digest, title)
         encoded = await self._encoder.to_keep(
@@ -94,7 +90,7 @@ class Catalogue:
 
     async def get(self, posting_id: str) -> Posting:
         """Raises UnknownPosting, CorruptRow."""
-        return await self._off_loop.run(lambda: self._index.get(posting_id))
+        return await asyncio.to_thread(self._index.get, posting_id)
 
     async def _write(self, begin: Callable[[], Future[T]]) -> T:
         try:
@@ -121,7 +117,7 @@ class Catalogue:
             View.TITLE: title == old.title,
         }
         if same[View.IMAGE] and self._encoder.keeps_pictures:
-            same[View.IMAGE] = await self._off_loop.run(lambda: self._has_picture(old.posting_id))
+            same[View.IMAGE] = await asyncio.to_thread(self._has_picture, old.posting_id)
         return {view: vector for view, vector in _vectors(old).items() if same[view]}
 
     def _has_picture(self, posting_id: str) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from service.batcher import AnyLane, Lane, Priority
+from service.batcher import AnyLane, Lane, Priority, run_calls
 from service.bundle.bundle import Bundle
 from service.bundle.picture import decode_picture, picture_tensor, stored_picture
 from service.bundle.views import View
@@ -27,16 +27,7 @@ class Encoded:
     picture: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Upload:
-    data: bytes
-    stored_side: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Decoded:
-    tensor: NDArray[np.uint8]
-    picture: bytes | None
+Decoded = tuple[NDArray[np.uint8], bytes | None]
 
 
 class PostingEncoder:
@@ -60,25 +51,25 @@ class PostingEncoder:
         self._require_room, self._stages = require_room, stages
         specs = bundle.manifest.encoders
         batched = {view: specs[view].rows_independent for view in specs}
-        self._decode = Lane(
+        self._decode_lane: Lane[Callable[[], Decoded], Decoded] = Lane(
             "decode",
-            self._decode_all,
+            run_calls,
             workers=threads,
             max_batch=1,
             ms_per_unit=10.0,  # a unit is a megabyte of picture
             observe_batch=observe_batch,
         )
-        self._image = Lane(
+        self._image_lane: Lane[NDArray[np.uint8], Vector] = Lane(
             "image",
-            self._encode_images,
+            lambda tensors: list(bundle.image.encode(np.stack(tensors))),
             workers=1 if batched[View.IMAGE] else threads,
             max_batch=MAX_IMAGE_BATCH if batched[View.IMAGE] else 1,
             ms_per_unit=5.0,
             observe_batch=observe_batch,
         )
-        self._title = Lane(
+        self._title_lane: Lane[str, Vector] = Lane(
             "title",
-            self._encode_titles,
+            lambda titles: list(bundle.title.encode(titles)),
             workers=1 if batched[View.TITLE] else threads,
             max_batch=MAX_TITLE_BATCH if batched[View.TITLE] else 1,
             ms_per_unit=2.0,
@@ -107,7 +98,7 @@ class PostingEncoder:
 
     def lanes(self) -> Sequence[AnyLane]:
         """The three lanes, for admission, readiness and metrics."""
-        return self._decode, self._image, self._title
+        return self._decode_lane, self._image_lane, self._title_lane
 
     def close(self) -> None:
         """Finish what is queued and end the workers."""
@@ -128,28 +119,19 @@ class PostingEncoder:
     ) -> tuple[bytes | None, Vector | None]:
         if image is None:
             return None, None
-        upload, megabytes = _Upload(image, stored_side), len(image) / 1e6 + 0.1
-        with self._image.expecting(1.0):
-            decoded = await self._stages.through(Stage.DECODE, self._decode, upload, megabytes, priority)
-        vector = await self._stages.through(Stage.IMAGE, self._image, decoded.tensor, 1.0, priority)
-        return decoded.picture, vector
+        megabytes = len(image) / 1e6 + 0.1
+        with self._image_lane.expecting(1.0):
+            tensor, picture = await self._stages.through(
+                Stage.DECODE, self._decode_lane, lambda: self._decode(image, stored_side), megabytes, priority
+            )
+        return picture, await self._stages.through(Stage.IMAGE, self._image_lane, tensor, 1.0, priority)
 
     async def _encode_title(self, title: str | None, priority: Priority) -> Vector | None:
         if title is None:
             return None
-        return await self._stages.through(Stage.TITLE, self._title, title, 1.0, priority)
+        return await self._stages.through(Stage.TITLE, self._title_lane, title, 1.0, priority)
 
-    def _decode_all(self, uploads: Sequence[_Upload]) -> Sequence[_Decoded]:
-        return [self._decode_one(upload) for upload in uploads]
-
-    def _decode_one(self, upload: _Upload) -> _Decoded:
+    def _decode(self, data: bytes, stored_side: int) -> Decoded:
         spec = self._bundle.manifest.picture
-        image = decode_picture(upload.data, spec.decode_side)
-        kept = stored_picture(image, upload.stored_side) if upload.stored_side else None
-        return _Decoded(picture_tensor(image, spec), kept)
-
-    def _encode_images(self, tensors: Sequence[NDArray[np.uint8]]) -> Sequence[Vector]:
-        return list(self._bundle.image.encode(np.stack(tensors)))
-
-    def _encode_titles(self, titles: Sequence[str]) -> Sequence[Vector]:
-        return list(self._bundle.title.encode(titles))
+        image = decode_picture(data, spec.decode_side)
+        return picture_tensor(image, spec), stored_picture(image, stored_side) if stored_side else None

@@ -2,18 +2,18 @@
 What can go wrong between a request and its answer.
 
     ServiceError
-    ├── MalformedRequest          400: framing, multipart, JSON, headers
+    ├── MalformedRequest            400: breaks the rules of its format
     │   ├── MalformedJson, MalformedMultipart, TruncatedMultipart, TooManyParts, MalformedHeader
-    ├── BodyTooSlow               408
-    ├── BodyTooLarge              413
-    ├── UnsupportedMediaType      415
-    │   └── UnsupportedEncoding
-    ├── InvalidRequest            422, with JSON pointers
+    ├── BodyTooSlow                 408
+    ├── BodyTooLarge                413
+    ├── UnsupportedMediaType        415
+    │   └── UnsupportedEncoding     a compressed body
+    ├── InvalidRequest              422: understood, but not usable
     │   ├── UnknownField, DuplicateField, TitleNotText, FieldNotText, ImageNotFile
     │   ├── IdInvalid, EmptyPosting, EmptyBulk
-    ├── Unavailable               503, come back later
+    ├── Unavailable                 503: not now
     │   ├── Overloaded, Draining, WorkerDied
-    └── DeadlinePassed            504
+    └── DeadlinePassed              504: the request's own
 
 Messages give expected, got and what to do, and never quote the input.
 """
@@ -30,109 +30,86 @@ class Finding:
     detail: str
 
 
-class ServiceError(Exception):
-    """A request that is not answered as it was asked."""
+class ServiceError(Exception): ...
 
 
-class MalformedRequest(ServiceError):
-    """The request breaks the rules of its format."""
+class MalformedRequest(ServiceError): ...
 
 
-class MalformedJson(MalformedRequest):
-    """Not the JSON that is accepted here."""
+class MalformedJson(MalformedRequest): ...
 
 
-class MalformedMultipart(MalformedRequest):
-    """Not multipart/form-data by its rules."""
+class MalformedMultipart(MalformedRequest): ...
 
 
-class TruncatedMultipart(MalformedRequest):
-    """The body ended before its closing boundary."""
+class TruncatedMultipart(MalformedRequest): ...
 
 
-class TooManyParts(MalformedRequest):
-    """More parts than any call takes."""
+class TooManyParts(MalformedRequest): ...
 
 
-class MalformedHeader(MalformedRequest):
-    """A header that cannot be understood."""
+class MalformedHeader(MalformedRequest): ...
 
 
-class BodyTooSlow(ServiceError):
-    """The body did not arrive in time."""
+class BodyTooSlow(ServiceError): ...
 
 
-class BodyTooLarge(ServiceError):
-    """More bytes than accepted."""
+class BodyTooLarge(ServiceError): ...
 
 
-class UnsupportedMediaType(ServiceError):
-    """The Content-Type is not one that the call takes."""
+class UnsupportedMediaType(ServiceError): ...
 
 
-class UnsupportedEncoding(UnsupportedMediaType):
-    """The body is compressed."""
+class UnsupportedEncoding(UnsupportedMediaType): ...
 
 
 class InvalidRequest(ServiceError):
-    """Understood, but not usable; `findings` says where."""
+    """`findings` says where."""
 
     def __init__(self, message: str, findings: Sequence[Finding] = ()) -> None:
         super().__init__(message)
         self.findings = tuple(findings)
 
 
-class UnknownField(InvalidRequest):
-    """A field that the call does not have."""
+class UnknownField(InvalidRequest): ...
 
 
-class DuplicateField(InvalidRequest):
-    """A field that was sent twice."""
+class DuplicateField(InvalidRequest): ...
 
 
-class TitleNotText(InvalidRequest):
-    """The title came as a file part."""
+class TitleNotText(InvalidRequest): ...
 
 
-class FieldNotText(InvalidRequest):
-    """Another text field came as a file part, or is not UTF-8."""
+class FieldNotText(InvalidRequest): ...
 
 
-class ImageNotFile(InvalidRequest):
-    """The picture came as a text field."""
+class ImageNotFile(InvalidRequest): ...
 
 
-class IdInvalid(InvalidRequest):
-    """A posting id that breaks the rules for ids."""
+class IdInvalid(InvalidRequest): ...
 
 
-class EmptyPosting(InvalidRequest):
-    """Neither picture nor title."""
+class EmptyPosting(InvalidRequest): ...
 
 
-class EmptyBulk(InvalidRequest):
-    """A bulk request without a line."""
+class EmptyBulk(InvalidRequest): ...
 
 
 class Unavailable(ServiceError):
-    """Not now; `retry_after_s` says when to come back."""
+    """`retry_after_s` says when to come back."""
 
     def __init__(self, message: str, retry_after_s: int = 1) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
 
 
-class Overloaded(Unavailable):
-    """More work is waiting than can be done soon."""
+class Overloaded(Unavailable): ...
 
 
-class Draining(Unavailable):
-    """The service is stopping."""
+class Draining(Unavailable): ...
 
 
-class WorkerDied(Unavailable):
-    """The worker that held this request died; another one has started."""
+class WorkerDied(Unavailable): ...
 
 
-class DeadlinePassed(ServiceError):
-    """The request's own deadline passed."""
+class DeadlinePassed(ServiceError): ...

@@ -1,17 +1,17 @@
 """From vectors to a decision: which postings count as the same product, and why."""
 
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from index.index import Index
-from index.postings import Hit, JsonValue, Posting, Scalar
+from index.postings import Hit, JsonValue, Posting
 from index.scoring import cosine, unit_float64
 from service.answers import CompareAnswer, Match, MatchAnswer, Rejected, Verdict
-from service.batcher import Lane, Priority
+from service.batcher import Lane, Priority, run_calls
 from service.bundle.decision import Decision
 from service.bundle.views import Goal, View
 from service.schemas import MAX_MATCHES, MatchOptions
@@ -33,14 +33,6 @@ class Candidate:
     vectors: Vectors
 
 
-@dataclass(frozen=True, slots=True)
-class _Question:
-    vectors: Vectors
-    thresholds: Thresholds
-    where: Mapping[str, Scalar] | None
-    exclude: Collection[str]
-
-
 class Matcher:
     """
     The decision over what the index finds. Called from the event loop, which it never blocks.
@@ -59,8 +51,8 @@ class Matcher:
         observe_batch: Callable[[str, int], None],
     ) -> None:
         self._index, self._decision, self._fingerprint, self._stages = index, decision, fingerprint, stages
-        self.lane = Lane(
-            "search", self._search, workers=threads, max_batch=1, ms_per_unit=5.0, observe_batch=observe_batch
+        self.lane: Lane[Callable[[], list[Hit]], list[Hit]] = Lane(
+            "search", run_calls, workers=threads, max_batch=1, ms_per_unit=5.0, observe_batch=observe_batch
         )
 
     async def match(
@@ -71,12 +63,14 @@ class Matcher:
 
         Args:
             vectors: per view of the query, (dim,), unit.
-            exclude: ids to leave out.
             started: `time.perf_counter()` when the request began.
         """
         thresholds = self._thresholds(options)
-        question = _Question(vectors, thresholds, options.filter, exclude)
-        hits = await self._stages.through(Stage.SEARCH, self.lane, question, 1.0, Priority.QUERY)
+
+        def search() -> list[Hit]:
+            return self._index.search(vectors, k=NEAREST, floors=thresholds, where=options.filter, exclude=exclude)
+
+        hits = await self._stages.through(Stage.SEARCH, self.lane, search, 1.0, Priority.QUERY)
         found = sorted((self._match(hit.posting, hit.scores, options.goal, thresholds) for hit in hits), key=_rank)
         accepted = [match for match in found if match.score >= match.threshold]
         return MatchAnswer(
@@ -91,22 +85,13 @@ class Matcher:
     def compare(self, a: Vectors, b: Candidate | Posting, started: float) -> CompareAnswer:
         """Judge one pair: b as seen from a."""
         scores = {str(view): _cosine(a[view], b.vectors[view]) for view in View if view in a and view in b.vectors}
-        match = None
-        if scores:
-            thresholds = self._thresholds(MatchOptions())
-            match = self._match(b, scores, Goal.BALANCED, thresholds)
+        thresholds = self._thresholds(MatchOptions())
         return CompareAnswer(
-            match=match,
+            match=self._match(b, scores, Goal.BALANCED, thresholds) if scores else None,
             verdicts={goal: self._verdict(scores, goal) for goal in Goal},
             model=self._fingerprint,
             took_ms=ms_since(started),
         )
-
-    def _search(self, questions: Sequence["_Question"]) -> Sequence[Sequence[Hit]]:
-        return [
-            self._index.search(one.vectors, k=NEAREST, floors=one.thresholds, where=one.where, exclude=one.exclude)
-            for one in questions
-        ]
 
     def _thresholds(self, options: MatchOptions) -> Thresholds:
         asked = options.threshold
@@ -145,8 +130,8 @@ def _rank(match: Match) -> tuple[float, float, bytes]:
 
 def _best_rejected(ranked: Iterable[Match]) -> Rejected | None:
     for match in ranked:
-        if match.score < match.threshold and match.posting_id is not None:
-            return Rejected(match.posting_id, match.score, match.threshold, match.views)
+        if match.score < match.threshold:
+            return Rejected(str(match.posting_id), match.score, match.threshold, match.views)
     return None
 
 

@@ -65,9 +65,6 @@ class _Watched(Collector):
     def __init__(self, name: str, text: str, label: str, read: Callable[[], Mapping[str, float]]) -> None:
         self._name, self._text, self._label, self._read = name, text, label, read
 
-    def describe(self) -> Iterable[Metric]:
-        return [GaugeMetricFamily(self._name, self._text, labels=[self._label])]
-
     def collect(self) -> Iterable[Metric]:
         family = GaugeMetricFamily(self._name, self._text, labels=[self._label])
         for key, value in self._read().items():

@@ -9,22 +9,10 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
+from service import errors
 from service.bodies import chunks, content_length, require_media_type
 from service.bundle.errors import ImageTooLarge, TitleInvalidUnicode
 from service.bundle.picture_checks import MAX_IMAGE_BYTES
-from service.errors import (
-    BodyTooLarge,
-    DuplicateField,
-    FieldNotText,
-    Finding,
-    ImageNotFile,
-    InvalidRequest,
-    MalformedMultipart,
-    TitleNotText,
-    TooManyParts,
-    TruncatedMultipart,
-    UnknownField,
-)
 
 MAX_PARTS = 13  # one file and twelve fields
 MAX_FIELD_BYTES = 256 * 1024  # 1,000 ids to exclude fit
@@ -37,6 +25,9 @@ _BOUNDARY = re.compile(rb"[0-9A-Za-z'()+_,\-./:=? ]{0,69}[0-9A-Za-z'()+_,\-./:=?
 # Its warnings quote bytes of the body.
 logging.getLogger("python_multipart").setLevel(logging.ERROR)
 
+PICTURE_TOO_LARGE = f"expected at most {MAX_IMAGE_BYTES} bytes, got more; send a smaller picture"
+TOO_MANY_PARTS = f"expected at most {MAX_PARTS} parts, got more"
+
 
 @dataclass(frozen=True, slots=True)
 class Form:
@@ -48,17 +39,14 @@ class Form:
 
 async def read_form(request: Request, names: Collection[str]) -> Form:
     """
-    Read a multipart body.
-
-    Args:
-        names: the fields of the call; `image` is a file, all others are text.
+    Read a multipart body; of the fields in `names`, `image` is a file, all others are text.
 
     Raises:
         UnsupportedMediaType, BodyTooLarge, BodyTooSlow, and what `FormReader` raises.
     """
     require_media_type(request, "multipart/form-data")
     if (content_length(request.headers) or 0) > MAX_FORM_BYTES:
-        raise _picture_too_large()
+        raise ImageTooLarge(PICTURE_TOO_LARGE)
     _, options = parse_options_header(request.headers["content-type"])
     reader = FormReader(options.get(b"boundary", b""), names)
     async for chunk in chunks(request, MAX_FORM_BYTES):
@@ -70,20 +58,19 @@ class FormReader:
     """
     Push bytes with `feed`, take the form from `finish`; the result does not depend on how the body is cut.
 
-    Raises, from `feed` or `finish`:
-        MalformedMultipart, TruncatedMultipart, TooManyParts: the framing is wrong (400).
-        ImageTooLarge, BodyTooLarge: before more is kept (413).
-        DuplicateField, UnknownField, ImageNotFile, TitleNotText, FieldNotText, TitleInvalidUnicode: the framing is
-            right (422).
+    Raises MalformedMultipart, TruncatedMultipart, TooManyParts where the framing is wrong; ImageTooLarge, BodyTooLarge
+    before more is kept; InvalidRequest and TitleInvalidUnicode where a field is.
     """
 
     def __init__(self, boundary: bytes, names: Collection[str]) -> None:
         if not _BOUNDARY.fullmatch(boundary):
-            raise MalformedMultipart("expected a boundary of 1 to 70 characters in the Content-Type, got another")
+            raise errors.MalformedMultipart(
+                "expected a boundary of 1 to 70 characters in the Content-Type, got another"
+            )
         self._names = names
         self._parts: dict[str, bytearray] = {}
         self._part: bytearray | None = None
-        self._fault: InvalidRequest | None = None
+        self._fault: errors.InvalidRequest | None = None
         self._count = self._padding = 0
         self._begun = self._ended = False
         self._delimiter, self._delimiters = b"\r\n--" + boundary, 0
@@ -98,7 +85,7 @@ class FormReader:
                 "on_header_end": self._end_header,
                 "on_headers_finished": self._end_headers,
                 "on_part_data": self._take,
-                "on_end": self._end,
+                "on_end": lambda: setattr(self, "_ended", True),
             },
             max_header_count=MAX_PART_HEADERS,
             max_header_size=MAX_PART_HEADER_BYTES,
@@ -112,7 +99,7 @@ class FormReader:
         # Each that is none costs the parser a walk byte by byte.
         self._delimiters += chunk.count(self._delimiter)
         if self._delimiters > 2 * MAX_PARTS:
-            raise _too_many_parts()
+            raise errors.TooManyParts(TOO_MANY_PARTS)
         if not self._begun:
             stripped = chunk.lstrip(b"\r\n")
             self._pad(len(chunk) - len(stripped))
@@ -120,34 +107,33 @@ class FormReader:
         try:
             self._parser.write(chunk)
         except FormParserError as exc:
-            raise MalformedMultipart("expected multipart/form-data, got a fault in its framing") from exc
+            raise errors.MalformedMultipart("expected multipart/form-data, got a fault in its framing") from exc
 
     def finish(self) -> Form:
         """The form, once all bytes are in."""
         if not self._ended:
-            raise TruncatedMultipart("expected a closing boundary, got the end of the body; send all of it")
+            raise errors.TruncatedMultipart("expected a closing boundary, got the end of the body; send all of it")
         if self._fault is not None:
             raise self._fault
         image = self._parts.pop("image", None)
-        return Form(
-            None if image is None else bytes(image), {name: _text(name, raw) for name, raw in self._parts.items()}
-        )
+        fields = {name: _text(name, raw) for name, raw in self._parts.items()}
+        return Form(None if image is None else bytes(image), fields)
 
     def _pad(self, size: int) -> None:
         self._padding += size
         if self._padding > MAX_PADDING_BYTES:
-            raise MalformedMultipart(f"expected at most {MAX_PADDING_BYTES} bytes around the parts, got more")
+            raise errors.MalformedMultipart(f"expected at most {MAX_PADDING_BYTES} bytes around the parts, got more")
 
     def _begin_part(self) -> None:
         self._count += 1
         if self._count > MAX_PARTS:
-            raise _too_many_parts()
+            raise errors.TooManyParts(TOO_MANY_PARTS)
         self._part, self._disposition = None, None
 
     def _end_header(self) -> None:
         if self._header_name.lower() == b"content-disposition":
             if self._disposition is not None:
-                raise MalformedMultipart("expected one Content-Disposition a part, got two")
+                raise errors.MalformedMultipart("expected one Content-Disposition a part, got two")
             self._disposition = bytes(self._header_value)
         self._header_name.clear()
         self._header_value.clear()
@@ -155,7 +141,7 @@ class FormReader:
     def _end_headers(self) -> None:
         kind, options = parse_options_header(self._disposition)
         if kind != b"form-data" or b"name" not in options:
-            raise MalformedMultipart("expected a Content-Disposition of form-data with a name in each part")
+            raise errors.MalformedMultipart("expected a Content-Disposition of form-data with a name in each part")
         name = options[b"name"].decode("latin-1")
         fault = self._misfit(name, is_file=b"filename" in options)
         if fault is None:
@@ -163,16 +149,18 @@ class FormReader:
         # The rest is still read: whether the framing is right is told before what is wrong with a field.
         self._fault = self._fault or fault
 
-    def _misfit(self, name: str, *, is_file: bool) -> InvalidRequest | None:
+    def _misfit(self, name: str, *, is_file: bool) -> errors.InvalidRequest | None:
         if name not in self._names:
-            return UnknownField(f"expected the fields {', '.join(sorted(self._names))}, got another; leave it out")
-        at = [Finding(f"/{name}", "see detail")]
+            return errors.UnknownField(
+                f"expected the fields {', '.join(sorted(self._names))}, got another; leave it out"
+            )
+        at = [errors.Finding(f"/{name}", "see detail")]
         if name in self._parts:
-            return DuplicateField(f"expected {name} once, got it again; send it once", at)
+            return errors.DuplicateField(f"expected {name} once, got it again; send it once", at)
         if name == "image":
-            return None if is_file else ImageNotFile("expected image as a file part, got a text field", at)
+            return None if is_file else errors.ImageNotFile("expected image as a file part, got a text field", at)
         if is_file:
-            kind = TitleNotText if name == "title" else FieldNotText
+            kind = errors.TitleNotText if name == "title" else errors.FieldNotText
             return kind(f"expected {name} as a text field, got a file part; leave the filename out", at)
         return None
 
@@ -182,20 +170,9 @@ class FormReader:
         self._part += data[start:end]
         if self._part is self._parts.get("image"):
             if len(self._part) > MAX_IMAGE_BYTES:
-                raise _picture_too_large()
+                raise ImageTooLarge(PICTURE_TOO_LARGE)
         elif len(self._part) > MAX_FIELD_BYTES:
-            raise BodyTooLarge(f"expected a text field of at most {MAX_FIELD_BYTES} bytes, got more")
-
-    def _end(self) -> None:
-        self._ended = True
-
-
-def _picture_too_large() -> ImageTooLarge:
-    return ImageTooLarge(f"expected at most {MAX_IMAGE_BYTES} bytes, got more; send a smaller picture")
-
-
-def _too_many_parts() -> TooManyParts:
-    return TooManyParts(f"expected at most {MAX_PARTS} parts, got more")
+            raise errors.BodyTooLarge(f"expected a text field of at most {MAX_FIELD_BYTES} bytes, got more")
 
 
 def _text(name: str, raw: bytearray) -> str:
@@ -205,4 +182,4 @@ def _text(name: str, raw: bytearray) -> str:
         message = f"expected {name} in UTF-8, got bytes that are not; encode it as UTF-8"
         if name == "title":
             raise TitleInvalidUnicode(message) from exc
-        raise FieldNotText(message, [Finding(f"/{name}", message)]) from exc
+        raise errors.FieldNotText(message, [errors.Finding(f"/{name}", message)]) from exc

@@ -1,8 +1,9 @@
 """What FastAPI cannot see in routes that take a bare request: bodies, queries, ids in paths, problems."""
 
+import json
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, is_dataclass
 from http import HTTPStatus
 from typing import Any
 
@@ -10,12 +11,12 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import TypeAdapter
 
-from service.answers import ANSWERS
-from service.problems import FRAMEWORK, INTERNAL, MEDIA_TYPE, PROBLEMS, Problem, type_of
+from service import answers
+from service.problems import INTERNAL, MEDIA_TYPE, PROBLEMS, Problem
 from service.requests import FORM, JSON
 from service.schemas import BODIES, PostingId, Schema
 
-_KINDS = {kind.slug: kind for kind in (*PROBLEMS.values(), *FRAMEWORK.values(), INTERNAL)}
+_KINDS = {kind.slug: kind for kind in (*PROBLEMS.values(), INTERNAL)}
 Responses = dict[int | str, dict[str, Any]]
 _REFS = "#/components/schemas/{model}"
 
@@ -42,16 +43,16 @@ WRITE = (*READ, "revision-mismatch", "insufficient-storage", "storage-failed")
 
 
 def problems(*slugs: str) -> Responses:
-    """The responses of a route that may answer these problems, with an example of each."""
+    """The responses of a route that may answer these problems, with examples."""
     by_status: dict[int, list[str]] = defaultdict(list)
     for slug in sorted({*slugs, *ALWAYS}):
         by_status[_KINDS[slug].status].append(slug)
     return {status: _problem_response(status, found) for status, found in sorted(by_status.items())}
 
 
-def success(status: int, description: str, answer: type, example: object, media_type: str = JSON) -> Responses:
+def success(status: int, description: str, example: object, media_type: str = JSON) -> Responses:
     """The answer of a route that goes well; its schema is among the components."""
-    content = {"schema": _ref(answer), "example": example}
+    content = {"schema": _ref(type(example)), "example": json.loads(answers.json_bytes(example))}
     return {status: {"description": description, "content": {media_type: content}}}
 
 
@@ -83,27 +84,17 @@ def either_body(schema: type[Schema]) -> dict[str, Any]:
 
 def lines_body(schemas: Sequence[type[Schema]]) -> dict[str, Any]:
     """A body of NDJSON."""
-    return {
-        "required": True,
-        "content": {"application/x-ndjson": {"schema": {"oneOf": [_ref(schema) for schema in schemas]}}},
-    }
-
-
-def path_id() -> dict[str, Any]:
-    """The posting id in a path."""
-    schema = TypeAdapter(PostingId).json_schema()
-    return {"name": "posting_id", "in": "path", "required": True, "schema": schema}
+    lines = {"oneOf": [_ref(schema) for schema in schemas]}
+    return {"required": True, "content": {"application/x-ndjson": {"schema": lines}}}
 
 
 def query(schema: type[Schema]) -> list[dict[str, Any]]:
     """The parameters of a query string; objects are sent as JSON."""
-    parameters = []
-    for name, field in schema.model_json_schema()["properties"].items():
-        is_json = name == "filter"
-        parameters.append(
-            {"name": name, "in": "query"} | ({"content": {JSON: {"schema": field}}} if is_json else {"schema": field})
-        )
-    return parameters
+    return [
+        {"name": name, "in": "query"}
+        | ({"content": {JSON: {"schema": field}}} if name == "filter" else {"schema": field})
+        for name, field in schema.model_json_schema()["properties"].items()
+    ]
 
 
 def header(name: str, description: str) -> dict[str, Any]:
@@ -121,15 +112,19 @@ def document(app: FastAPI) -> dict[str, Any]:
     """The whole OpenAPI document."""
     found = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
     schemas = found.setdefault("components", {}).setdefault("schemas", {})
-    for kind in (Problem, *ANSWERS, *BODIES):
+    kinds: list[type] = [kind for kind in vars(answers).values() if isinstance(kind, type) and is_dataclass(kind)]
+    for kind in (*kinds, *BODIES):
         schema = TypeAdapter(kind).json_schema(ref_template=_REFS)
         schemas.update(schema.pop("$defs", {}) | {kind.__name__: schema})
-    for path in found["paths"].values():
-        for operation in path.values():
-            operation.setdefault("parameters", []).extend(_COMMON_HEADERS)
+    for path, operations in found["paths"].items():
+        common = (_PATH_ID, *_COMMON_HEADERS) if "{posting_id}" in path else _COMMON_HEADERS
+        for operation in operations.values():
+            operation.setdefault("parameters", []).extend(common)
     return found
 
 
+_ID_SCHEMA = TypeAdapter(PostingId).json_schema()
+_PATH_ID = {"name": "posting_id", "in": "path", "required": True, "schema": _ID_SCHEMA}
 _COMMON_HEADERS = (
     header("X-Request-Id", "comes back in the answer and in the log; one is made where none is sent"),
     header("X-Request-Timeout-Ms", "the caller's deadline in milliseconds; 504 when it passes"),
@@ -144,7 +139,7 @@ def _problem_response(status: int, slugs: Sequence[str]) -> dict[str, Any]:
     examples = {}
     for slug in slugs:
         kind = _KINDS[slug]
-        problem = Problem(type_of(kind), kind.title, status, "expected …, got …; do …", "4f1c0a", ())
+        problem = Problem(kind.type, kind.title, status, "expected …, got …; do …", "4f1c0a", ())
         examples[slug] = {"value": asdict(problem)}
     content = {MEDIA_TYPE: {"schema": _ref(Problem), "examples": examples}}
     return {"description": HTTPStatus(status).phrase, "content": content}

@@ -12,7 +12,6 @@ from service.catalogue import Catalogue
 from service.encoding import PostingEncoder
 from service.matcher import Matcher
 from service.metrics import Metrics
-from service.off_loop import OffLoop
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +23,6 @@ class Services:
     encoder: PostingEncoder
     catalogue: Catalogue
     matcher: Matcher
-    off_loop: OffLoop
     admission: Admission
     bulk_gate: BulkGate
     metrics: Metrics

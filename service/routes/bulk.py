@@ -5,7 +5,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service import openapi
-from service.answers import BulkLine
 from service.bodies import require_media_type
 from service.bulk import NDJSON, BulkLoad, BulkResponse, Lines
 from service.requests import no_query
@@ -19,7 +18,7 @@ router = APIRouter(tags=["bulk"])
 @router.post(
     "/v1/bulk",
     response_class=Response,
-    responses=openapi.success(200, "a line a line, in order", BulkLine, BULK_LINE, NDJSON)
+    responses=openapi.success(200, "a line a line, in order", BULK_LINE, NDJSON)
     | openapi.problems(
         "unsupported-media-type", "unsupported-encoding", "body-too-slow", "empty-bulk", "unknown-field", "overloaded"
     ),

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from index.postings import Posting
 from service import openapi
-from service.answers import CompareAnswer, EmbeddingsAnswer, json_answer
+from service.answers import EmbeddingsAnswer, json_answer
 from service.batcher import Priority
 from service.errors import Finding, InvalidRequest
 from service.matcher import Candidate, ms_since
@@ -22,7 +22,7 @@ router = APIRouter(tags=["compare"])
 
 @router.post(
     "/v1/compare",
-    responses=openapi.success(200, "the pair, judged", CompareAnswer, COMPARED)
+    responses=openapi.success(200, "the pair, judged", COMPARED)
     | openapi.problems(*openapi.JSON_BODY, *openapi.CONTENT, *openapi.ID, *openapi.READ, "unknown-posting"),
     openapi_extra={"requestBody": openapi.json_body(CompareRequest)},
 )
@@ -40,8 +40,7 @@ async def compare(request: Request) -> Response:
 
 @router.post(
     "/v1/embeddings",
-    responses=openapi.success(200, "the vectors", EmbeddingsAnswer, EMBEDDINGS)
-    | openapi.problems(*openapi.FORM_BODY, *openapi.CONTENT),
+    responses=openapi.success(200, "the vectors", EMBEDDINGS) | openapi.problems(*openapi.FORM_BODY, *openapi.CONTENT),
     openapi_extra={"requestBody": openapi.either_body(Content)},
 )
 async def embeddings(request: Request) -> Response:

@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service import openapi
-from service.answers import MatchAnswer, json_answer
+from service.answers import json_answer
 from service.batcher import Priority
 from service.posting_ids import path_id
 from service.requests import from_form_or_json, from_query, no_query
@@ -20,7 +20,7 @@ router = APIRouter(tags=["matches"])
 
 @router.post(
     "/v1/matches",
-    responses=openapi.success(200, "the matches", MatchAnswer, MATCHES)
+    responses=openapi.success(200, "the matches", MATCHES)
     | openapi.problems(*openapi.FORM_BODY, *openapi.CONTENT, *openapi.ID, *openapi.READ),
     openapi_extra={"requestBody": openapi.either_body(MatchRequest)},
 )
@@ -37,9 +37,9 @@ async def match(request: Request) -> Response:
 
 @router.get(
     "/v1/postings/{posting_id}/matches",
-    responses=openapi.success(200, "the matches", MatchAnswer, MATCHES)
+    responses=openapi.success(200, "the matches", MATCHES)
     | openapi.problems(*openapi.ID, *openapi.QUERY, *openapi.READ, "unknown-posting"),
-    openapi_extra={"parameters": [openapi.path_id(), *openapi.query(MatchOptions)]},
+    openapi_extra={"parameters": [*openapi.query(MatchOptions)]},
 )
 async def match_stored(request: Request) -> Response:
     """Which other postings show the same product as this stored one? Nothing is encoded."""

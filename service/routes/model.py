@@ -41,9 +41,7 @@ LIMITS = LimitsAnswer(
 )
 
 
-@router.get(
-    "/v1/model", responses=openapi.success(200, "the model", ModelAnswer, MODEL) | openapi.problems("unknown-field")
-)
+@router.get("/v1/model", responses=openapi.success(200, "the model", MODEL) | openapi.problems("unknown-field"))
 async def model(request: Request) -> Response:
     """Encoders, weights, thresholds and calibration, with the data that they were measured on."""
     no_query(request)
@@ -64,9 +62,7 @@ async def model(request: Request) -> Response:
     return json_answer(answer)
 
 
-@router.get(
-    "/v1/limits", responses=openapi.success(200, "the limits", LimitsAnswer, LIMITS) | openapi.problems("unknown-field")
-)
+@router.get("/v1/limits", responses=openapi.success(200, "the limits", LIMITS) | openapi.problems("unknown-field"))
 async def limits(request: Request) -> Response:
     """How much a call may hold."""
     no_query(request)

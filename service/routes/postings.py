@@ -1,5 +1,6 @@
 """Postings: put, patch, get, list, delete, and their pictures."""
 
+import asyncio
 import hashlib
 import time
 from collections.abc import Mapping
@@ -10,13 +11,13 @@ from starlette.responses import Response
 
 from index.postings import Posting
 from service import openapi
-from service.answers import Page, PostingAnswer, WrittenAnswer, json_answer
+from service.answers import MatchAnswer, Page, PostingAnswer, WrittenAnswer, json_answer
 from service.bundle.picture import thumbnail
 from service.bundle.views import View
 from service.catalogue import Stored
 from service.posting_ids import cursor_of, path_id
 from service.requests import etag, from_form, from_json, from_query, no_query, precondition_of
-from service.routes.examples import POSTING, WRITTEN
+from service.routes.examples import CREATED, PAGE, POSTING, REPLACED
 from service.schemas import ListOptions, MatchOptions, PatchRequest, PictureOptions, PutOptions, PutRequest
 from service.services import services_of
 
@@ -27,12 +28,12 @@ router = APIRouter(tags=["postings"])
 
 @router.put(
     "/v1/postings/{posting_id}",
-    responses=openapi.success(200, "replaced, or unchanged", WrittenAnswer, WRITTEN)
-    | openapi.success(201, "created", WrittenAnswer, WRITTEN)
+    responses=openapi.success(200, "replaced, or unchanged", REPLACED)
+    | openapi.success(201, "created", CREATED)
     | openapi.problems(*openapi.FORM_BODY, *openapi.CONTENT, *openapi.ID, *openapi.WRITE),
     openapi_extra={
         "requestBody": openapi.form_body(PutRequest),
-        "parameters": [openapi.path_id(), *openapi.query(PutOptions), *openapi.PRECONDITIONS],
+        "parameters": [*openapi.query(PutOptions), *openapi.PRECONDITIONS],
     },
 )
 async def put(request: Request) -> Response:
@@ -46,22 +47,18 @@ async def put(request: Request) -> Response:
     matches = None
     if options.matches == "true":
         matches = await services.matcher.match(stored.vectors, MatchOptions(), [posting_id], started)
-    written = stored.written
-    answer = WrittenAnswer(
-        posting_id, written.revision, written.created, written.changed, _views(stored.vectors), matches
-    )
-    return json_answer(answer, 201 if written.created else 200, etag(written.revision))
+    return _written(posting_id, stored, matches)
 
 
 @router.patch(
     "/v1/postings/{posting_id}",
-    responses=openapi.success(200, "changed, or unchanged", WrittenAnswer, WRITTEN | {"created": False})
+    responses=openapi.success(200, "changed, or unchanged", REPLACED)
     | openapi.problems(
         *openapi.JSON_BODY, *openapi.TITLE, *openapi.ID, *openapi.WRITE, "unknown-posting", "model-fault", "worker-died"
     ),
     openapi_extra={
         "requestBody": openapi.json_body(PatchRequest),
-        "parameters": [openapi.path_id(), *openapi.PRECONDITIONS],
+        "parameters": [*openapi.PRECONDITIONS],
     },
 )
 async def patch(request: Request) -> Response:
@@ -70,14 +67,13 @@ async def patch(request: Request) -> Response:
     posting_id, precondition = path_id(request), precondition_of(request)
     change = await from_json(request, PatchRequest)
     stored = await services_of(request).catalogue.patch(posting_id, change.title, change.metadata, precondition)
-    return json_answer(_patched(posting_id, stored), headers=etag(stored.written.revision))
+    return _written(posting_id, stored, None)
 
 
 @router.get(
     "/v1/postings/{posting_id}",
-    responses=openapi.success(200, "the posting", PostingAnswer, POSTING)
+    responses=openapi.success(200, "the posting", POSTING)
     | openapi.problems(*openapi.ID, *openapi.READ, "unknown-posting", "unknown-field"),
-    openapi_extra={"parameters": [openapi.path_id()]},
 )
 async def get(request: Request) -> Response:
     """One stored posting; its ETag is its revision."""
@@ -94,7 +90,6 @@ async def get(request: Request) -> Response:
     | openapi.problems(*openapi.ID, *openapi.QUERY, *openapi.READ, "unknown-posting", "picture-not-kept"),
     openapi_extra={
         "parameters": [
-            openapi.path_id(),
             *openapi.query(PictureOptions),
             openapi.header("If-None-Match", "the ETag of a picture that the caller has; 304 where it is the same"),
         ]
@@ -102,15 +97,14 @@ async def get(request: Request) -> Response:
 )
 async def picture(request: Request) -> Response:
     """The stored picture, re-encoded and without metadata."""
-    services = services_of(request)
     options, posting_id = from_query(request, PictureOptions), path_id(request)
-    stored = await services.off_loop.run(lambda: services.index.picture(posting_id))
+    stored = await asyncio.to_thread(services_of(request).index.picture, posting_id)
     tag = f'"{hashlib.sha256(stored).hexdigest()[:32]}-{options.size}"'
     headers = {"ETag": tag, "Cache-Control": "private, max-age=60"}
     if tag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
     if options.size == "thumbnail":
-        stored = await services.off_loop.run(lambda: thumbnail(stored, THUMBNAIL_SIDE))
+        stored = await asyncio.to_thread(thumbnail, stored, THUMBNAIL_SIDE)
     return Response(stored, headers=headers, media_type="image/jpeg")
 
 
@@ -119,7 +113,7 @@ async def picture(request: Request) -> Response:
     status_code=204,
     response_class=Response,
     responses=openapi.problems(*openapi.ID, *openapi.WRITE, "unknown-field"),
-    openapi_extra={"parameters": [openapi.path_id(), *openapi.PRECONDITIONS]},
+    openapi_extra={"parameters": [*openapi.PRECONDITIONS]},
 )
 async def delete(request: Request) -> Response:
     """Remove a posting, also one that is not there."""
@@ -130,25 +124,23 @@ async def delete(request: Request) -> Response:
 
 @router.get(
     "/v1/postings",
-    responses=openapi.success(200, "one page", Page, {"postings": [POSTING], "next_cursor": "TUgwMS1YUy1CbGFjaw"})
-    | openapi.problems(*openapi.QUERY, *openapi.ID, *openapi.READ),
+    responses=openapi.success(200, "one page", PAGE) | openapi.problems(*openapi.QUERY, *openapi.ID, *openapi.READ),
     openapi_extra={"parameters": openapi.query(ListOptions)},
 )
 async def list_postings(request: Request) -> Response:
     """Postings in order of their ids' bytes."""
-    services = services_of(request)
     options = from_query(request, ListOptions)
-    found = await services.off_loop.run(
-        lambda: services.index.scan(after=options.after, limit=options.limit + 1, where=options.filter)
-    )
+    scan = services_of(request).index.scan
+    found = await asyncio.to_thread(scan, after=options.after, limit=options.limit + 1, where=options.filter)
     page, has_more = found[: options.limit], len(found) > options.limit
     cursor = cursor_of(page[-1].posting_id) if has_more else None
     return json_answer(Page(tuple(_posting_answer(posting) for posting in page), cursor))
 
 
-def _patched(posting_id: str, stored: Stored) -> WrittenAnswer:
-    written = stored.written
-    return WrittenAnswer(posting_id, written.revision, False, written.changed, _views(stored.vectors))
+def _written(posting_id: str, stored: Stored, matches: MatchAnswer | None) -> Response:
+    done, views = stored.written, _views(stored.vectors)
+    answer = WrittenAnswer(posting_id, done.revision, done.created, done.changed, views, matches)
+    return json_answer(answer, 201 if done.created else 200, etag(done.revision))
 
 
 def _posting_answer(posting: Posting) -> PostingAnswer:
