@@ -13,37 +13,13 @@ from service.bundle.errors import (
     UnsupportedImageFormat,
 )
 from service.bundle.picture_header import MAX_PIXELS_COSTLY, Part, PictureHeader, check_size
+from service.bundle.reader import Reader
 
 MAX_AVIF_ITEMS = 1_000
 MAX_AV1_FRAMES_PER_ITEM = 16
 
 _SEQUENCE_HEADER = 1
 _FRAMES = (3, 6, 7)  # frame header, frame, redundant frame header
-
-
-class _Reader:
-    """Reads big-endian numbers of any number of bits, one after another; running out raises IndexError."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self._position_bits = 0
-
-    @property
-    def left_bytes(self) -> int:
-        """How many whole bytes are still to be read."""
-        return len(self._data) - -(-self._position_bits // 8)
-
-    def bits(self, count: int) -> int:
-        """The next `count` bits as an unsigned number."""
-        start, self._position_bits = self._position_bits, self._position_bits + count
-        if self.left_bytes < 0:
-            raise IndexError
-        covering = self._data[start // 8 : -(-self._position_bits // 8)]
-        return int.from_bytes(covering) >> -self._position_bits % 8 & (1 << count) - 1
-
-    def take(self, count: int) -> bytes:
-        """The next `count` bytes; only where the numbers before filled whole ones."""
-        return self.bits(8 * count).to_bytes(count)
 
 
 def check_avif(data: bytes) -> PictureHeader:
@@ -135,7 +111,7 @@ def _items(data: bytes, info: Part) -> Iterator[tuple[int, int]]:
 
 def _payloads(data: bytes, meta: dict[bytes, Part]) -> dict[int, bytes]:
     """The bytes of every item, by id; all together no longer than the file, so that none can be used many times."""
-    reader = _Reader(data[meta[b"iloc"].content :])
+    reader = Reader(memoryview(data)[meta[b"iloc"].content :])
     version = reader.bits(32) >> 24
     offset_bits, length_bits, base_bits, index_bits = (8 * reader.bits(4) for _ in range(4))
     id_bits = 16 if version < 2 else 32
@@ -165,14 +141,14 @@ def _coded_pixels(stream: bytes) -> int:
     """The pixels of the largest frame that an AV1 stream announces; walks its units without decoding them."""
     pixels = 0
     frames = 0
-    reader = _Reader(stream)
+    reader = Reader(stream)
     while reader.left_bytes:
         reader.bits(1)
         kind, extended, sized = reader.bits(4), reader.bits(1), reader.bits(1)
         reader.bits(1 + 8 * extended)
-        unit = reader.take(_leb128(reader) if sized else reader.left_bytes)
+        unit = reader.take(reader.varint() if sized else reader.left_bytes)
         if kind == _SEQUENCE_HEADER:
-            pixels = max(pixels, _sequence_pixels(_Reader(unit)))
+            pixels = max(pixels, _sequence_pixels(Reader(unit)))
         elif kind in _FRAMES:
             frames += 1
             if frames > MAX_AV1_FRAMES_PER_ITEM:
@@ -180,17 +156,7 @@ def _coded_pixels(stream: bytes) -> int:
     return pixels
 
 
-def _leb128(reader: _Reader) -> int:
-    value = 0
-    for shift in range(0, 56, 7):
-        more = reader.bits(1)
-        value |= reader.bits(7) << shift
-        if not more:
-            break
-    return value
-
-
-def _sequence_pixels(header: _Reader) -> int:
+def _sequence_pixels(header: Reader) -> int:
     """Width times height of an AV1 sequence header (AV1 5.5.1)."""
     header.bits(4)
     if reduced := header.bits(1):

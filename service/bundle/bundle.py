@@ -38,15 +38,9 @@ class Bundle:
 
 def load_bundle(path: Path, *, threads: int) -> Bundle:
     """
-    Verify a bundle and open its encoders.
+    Verify the bundle in a directory and open its encoders, each run of which takes `threads` processor threads.
 
-    Args:
-        path: the bundle's directory.
-        threads: processor threads for one run of an encoder.
-
-    Raises:
-        DamagedBundle: a file is missing, extra, changed or not understood.
-        GoldenMismatch: the encoders answer otherwise here than where they were exported.
+    Raises DamagedBundle and GoldenMismatch.
     """
     digests = verify_seal(path)
     manifest = read_manifest(path / MANIFEST)

@@ -20,12 +20,7 @@ class Decision:
         self._decisions = decisions
 
     def fuse(self, scores: Mapping[str, float]) -> float:
-        """
-        Weighted mean of the view scores that both sides have, rounded to 1e-6 (DESIGN.md section 4).
-
-        Args:
-            scores: cosine per shared view, -1..1; at least one.
-        """
+        """Weighted mean of the cosines (-1..1) of the views that both sides have, at least one; rounded to 1e-6."""
         total = sum(self.weights[view] for view in scores)
         return round(sum(self.weights[view] * score for view, score in scores.items()) / total, 6)
 

@@ -1,6 +1,7 @@
 """Reads a catalogue feed, our columns or Kaggle's: one typed row per posting, one reason per bad row."""
 
 import csv
+import itertools
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -51,7 +52,8 @@ def read_feed(path: Path, images: Path) -> Iterator[FeedRow | BadRow]:
     Raises:
         FeedError: no such file or folder, not UTF-8, another delimiter than a comma, columns missing or doubled.
     """
-    _check_encoding(path)
+    for _line in _lines(path):
+        pass
     columns = _read_header(path)
     if "image" in columns and not images.is_dir():
         raise FeedError(f"{images} is not a folder: give the folder that holds the pictures of {path.name}")
@@ -65,11 +67,9 @@ def decode_escaped(text: str) -> str:
     >>> decode_escaped(r"wait\xe2\x80\xa6"), decode_escaped(r"b'Men\'s \xc3\xa9'"), decode_escaped(r"5\xff")
     ('wait…', "Men's é", '5\\xff')
     """
-    literal = _BYTES_LITERAL.fullmatch(text.strip())
-    if literal is None:
-        return _ESCAPED_BYTES.sub(_decode_run, text)
-    unquoted = _LITERAL_ESCAPE.sub(lambda escape: _LITERAL_MEANING.get(escape[1], escape[1]), literal["text"])
-    return _ESCAPED_BYTES.sub(_decode_run, unquoted)
+    if literal := _BYTES_LITERAL.fullmatch(text.strip()):
+        text = _LITERAL_ESCAPE.sub(lambda escape: _LITERAL_MEANING.get(escape[1], escape[1]), literal["text"])
+    return _ESCAPED_BYTES.sub(_decode_run, text)
 
 
 def _decode_run(run: re.Match[str]) -> str:
@@ -91,41 +91,29 @@ def _lines(path: Path) -> Iterator[str]:
         raise FeedError(f"{path} cannot be read: {exc.strerror}") from exc
 
 
-def _check_encoding(path: Path) -> None:
-    for _line in _lines(path):
-        pass
-
-
 def _read_header(path: Path) -> list[str]:
     try:
-        cells = next(csv.reader(_lines(path), strict=True), [])
+        columns = [cell.strip() for cell in next(csv.reader(_lines(path), strict=True), [])]
     except csv.Error as exc:
         raise FeedError(f"{path}: the header cannot be read as comma-separated: {exc}") from exc
-    columns = [cell.strip() for cell in cells]
     if not any(columns):
         raise FeedError(f"{path} starts with no header: expected columns posting_id, image, title")
-    _check_delimiter(path, columns)
-    if "posting_id" not in columns or not {"image", "title"} & set(columns):
-        raise FeedError(f"{path}: expected columns posting_id and image or title, found {', '.join(columns)}")
-    doubled = sorted({column for column in columns if columns.count(column) > 1})
-    if doubled:
-        raise FeedError(f"{path}: column {doubled[0]!r} is there more than once")
-    return columns
-
-
-def _check_delimiter(path: Path, columns: list[str]) -> None:
     for delimiter, name in _OTHER_DELIMITERS.items():
         if len(columns) == 1 and "posting_id" in columns[0].split(delimiter):
             raise FeedError(f"{path}: expected a comma between columns, found {name}: save it comma-separated")
+    if "posting_id" not in columns or not {"image", "title"} & set(columns):
+        raise FeedError(f"{path}: expected columns posting_id and image or title, found {', '.join(columns)}")
+    for column in columns:
+        if columns.count(column) > 1:
+            raise FeedError(f"{path}: column {column!r} is there more than once")
+    return columns
 
 
 def _rows(path: Path, columns: list[str], images: Path) -> Iterator[FeedRow | BadRow]:
     reader = csv.reader(_lines(path), strict=True)
     next(reader)
-    seen: dict[str, int] = {}
-    row = 1
-    while True:
-        row += 1
+    first_rows: dict[str, int] = {}
+    for row in itertools.count(2):
         first_line = reader.line_num + 1
         try:
             cells = next(reader)
@@ -137,12 +125,11 @@ def _rows(path: Path, columns: list[str], images: Path) -> Iterator[FeedRow | Ba
         if not cells:
             continue
         parsed = _parse(row, columns, cells, images)
-        if parsed.posting_id in seen:
-            yield BadRow(row, parsed.posting_id, f"posting_id is already in row {seen[parsed.posting_id]}")
-            continue
-        if parsed.posting_id is not None:
-            seen[parsed.posting_id] = row
-        yield parsed
+        first_row = row if parsed.posting_id is None else first_rows.setdefault(parsed.posting_id, row)
+        if first_row == row:
+            yield parsed
+        else:
+            yield BadRow(row, parsed.posting_id, f"posting_id is already in row {first_row}")
 
 
 def _parse(row: int, columns: list[str], cells: list[str], images: Path) -> FeedRow | BadRow:

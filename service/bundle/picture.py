@@ -6,17 +6,10 @@ from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
-from PIL.AvifImagePlugin import AvifImageFile
-from PIL.GifImagePlugin import GifImageFile
-from PIL.ImageFile import ImageFile
-from PIL.JpegImagePlugin import JpegImageFile
-from PIL.PngImagePlugin import PngImageFile
-from PIL.WebPImagePlugin import WebPImageFile
+from PIL import AvifImagePlugin, GifImagePlugin, Image, ImageFile, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 
 from service.bundle.errors import ImageMalformed, ImageTruncated
 from service.bundle.manifest import PictureSpec
-from service.bundle.orientation import exif_orientation
 from service.bundle.picture_checks import check_picture
 from service.bundle.picture_header import PictureHeader
 
@@ -24,17 +17,20 @@ STORED_QUALITY = 85
 _BAND_PIXELS = 1 << 18
 
 # Constructed directly: Image.open would let plugins of other formats, and JPEG's walk over MPO frames, see the bytes.
-_READERS: Mapping[str, type[ImageFile]] = {
-    "JPEG": JpegImageFile,
-    "PNG": PngImageFile,
-    "WEBP": WebPImageFile,
-    "GIF": GifImageFile,
-    "AVIF": AvifImageFile,
+_READERS: Mapping[str, type[ImageFile.ImageFile]] = {
+    "JPEG": JpegImagePlugin.JpegImageFile,
+    "PNG": PngImagePlugin.PngImageFile,
+    "WEBP": WebPImagePlugin.WebPImageFile,
+    "GIF": GifImagePlugin.GifImageFile,
+    "AVIF": AvifImagePlugin.AvifImageFile,
 }
+AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # one picture, one core: its caller bounds how many are decoded at once
 
 # What Pillow's five readers raise on damaged data; RuntimeError is the AVIF reader's.
 _PILLOW_ERRORS = (OSError, ValueError, SyntaxError, EOFError, RuntimeError, struct.error)
 
+_ORIENTATION_TAG = 0x0112
+_SHORT = 3
 _TURNS: Mapping[int, Image.Transpose] = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -55,17 +51,11 @@ def decode_picture(data: bytes, decode_side: int) -> Image.Image:
 
     A baseline JPEG that was cut and then closed by an end marker decodes to grey from there on: libjpeg only warns.
 
-    Args:
-        data: the file as it was sent.
-        decode_side: pixels of the shorter side; from PictureSpec, so that adding and matching decode alike.
-
-    Raises:
-        ImageEmpty, ImageTooLarge, UnsupportedImageFormat, ImageTooManyPixels, ImageTooSmall, ImageTooComplex: from
-            the bytes alone, before anything is decoded.
-        ImageTruncated, ImageMalformed: the data do not hold the picture that they promise.
+    Raises what `check_picture` raises from the bytes alone; and ImageTruncated and ImageMalformed where they do not
+    hold the picture that they promise.
     """
     picture, exif = _read(check_picture(data), decode_side)
-    turn = _TURNS.get(exif_orientation(exif))
+    turn = _TURNS.get(_orientation(exif))
     return picture if turn is None else picture.transpose(turn)
 
 
@@ -73,14 +63,35 @@ def _read(header: PictureHeader, decode_side: int) -> tuple[Image.Image, bytes]:
     """The pixels as stored, and the EXIF block; Pillow's reader, which may hold more copies, is gone on return."""
     try:
         image = _READERS[header.format](io.BytesIO(header.essence))
-        if isinstance(image, JpegImageFile):
-            image.draft(None, (decode_side, decode_side))
+        image.draft(None, (decode_side, decode_side))  # only JPEG's reader does anything here
         image.load()
     except _PILLOW_ERRORS as exc:
         if "truncated" in str(exc).lower():
             raise ImageTruncated(f"expected a whole {header.format} picture, got a part; send the whole file") from exc
         raise ImageMalformed(f"expected a readable {header.format} picture, got damaged data; export it again") from exc
     return _flattened(image, decode_side), header.exif or image.info.get("exif", b"")
+
+
+def _orientation(exif: bytes) -> int:
+    """
+    The orientation in the first directory of an EXIF block; 1, upright, where it is missing or garbage.
+
+    Written here because Pillow's own reader parses every tag, and raises or warns on bad ones (TIFF 6.0, section 2).
+    """
+    tiff = exif.removeprefix(b"Exif\x00\x00")
+    order = {b"II": "<", b"MM": ">"}.get(tiff[:2])
+    if order is None:
+        return 1
+    try:
+        (directory,) = struct.unpack_from(order + "I", tiff, 4)
+        (entries,) = struct.unpack_from(order + "H", tiff, directory)
+        for entry in range(entries):
+            tag, kind, count, value = struct.unpack_from(order + "HHIH", tiff, directory + 2 + 12 * entry)
+            if tag == _ORIENTATION_TAG:
+                return value if (kind, count) == (_SHORT, 1) else 1
+    except struct.error:
+        return 1
+    return 1
 
 
 def _flattened(image: Image.Image, decode_side: int) -> Image.Image:
@@ -117,12 +128,7 @@ def _eight_bits(band: Image.Image) -> Image.Image:
 
 
 def picture_tensor(image: Image.Image, spec: PictureSpec) -> NDArray[np.uint8]:
-    """
-    Squeeze the whole picture into the encoder's input, averaging over what each new pixel covers.
-
-    Returns:
-        (height, width, 3) uint8, RGB.
-    """
+    """Squeeze the whole picture into (height, width, 3) uint8 RGB, averaging over what each new pixel covers."""
     return np.array(image.resize((spec.width, spec.height), Image.Resampling.BILINEAR), dtype=np.uint8)
 
 

@@ -17,24 +17,20 @@ MAX_MARKS_IN_A_ROW = 8
 
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _SURROGATES = re.compile("[\ud800-\udfff]")
-# Letters and marks that show nothing though Unicode does not class them as format characters.
-_INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0") | {
-    chr(code)
-    for first, last in ((0x180B, 0x180F), (0xFE00, 0xFE0F), (0xE0100, 0xE01EF))
-    for code in range(first, last + 1)
-}
-_NONCHARACTERS = frozenset(chr(code) for code in range(0xFDD0, 0xFDF0)) | {
-    chr(plane << 16 | low) for plane in range(17) for low in (0xFFFE, 0xFFFF)
-}
+# Letters, marks and noncharacters that show nothing though Unicode does not class them as format characters.
+_INVISIBLE = (
+    frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+    | {chr(code) for code in (*range(0x180B, 0x1810), *range(0xFDD0, 0xFDF0), *range(0xFE00, 0xFE10))}
+    | {chr(code) for code in range(0xE0100, 0xE01F0)}
+    | {chr(plane << 16 | low) for plane in range(17) for low in (0xFFFE, 0xFFFF)}
+)
 
 
 def check_title(title: str) -> str:
     """
     Return the title as it was sent, if it can be used.
 
-    Raises:
-        TitleTooLong, TitleInvalidUnicode, TitleControlCharacter: counted and looked at before any Unicode work.
-        TitleEmpty: nothing visible is left after normalising.
+    Raises TitleTooLong, TitleInvalidUnicode, TitleControlCharacter, and TitleEmpty where nothing visible is left.
     """
     if len(title) > MAX_TITLE_CODE_POINTS:
         raise TitleTooLong(f"expected at most {MAX_TITLE_CODE_POINTS} code points, got {len(title)}; shorten the title")
@@ -71,7 +67,7 @@ def _visible(text: str) -> list[str]:
     marks = 0
     for character in text:
         category = unicodedata.category(character)
-        if character in _INVISIBLE or character in _NONCHARACTERS:
+        if character in _INVISIBLE:
             continue
         if character.isspace():
             character = " "  # tab and line ends are controls, but they separate words
