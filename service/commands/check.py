@@ -31,10 +31,7 @@ def check(data_dir: Path | None, bundle: Path | None) -> None:
     if data_dir is None and bundle is None:
         settings = Settings()
         data_dir, bundle = settings.data_dir, settings.bundle
-    try:
-        findings = list(_findings(data_dir, bundle))
-    except (DirectoryUnusable, IndexLocked) as exc:
-        raise CannotGoOn(str(exc)) from exc
+    findings = list(_findings(data_dir, bundle))
     for finding in findings:
         click.echo(printable(finding))
     sys.exit(Exit.SOME_BAD if findings else Exit.FINE)
@@ -56,8 +53,8 @@ def _findings(data_dir: Path | None, bundle: Path | None) -> Iterator[str]:
             counts = f"{report.postings:,} postings, {report.pictures:,} pictures"
             click.echo(f"{data_dir}: {counts}, encoders {stored_with}", err=True)
             yield from (f"{finding.damage}: {data_dir / finding.file}: {finding.detail}" for finding in report.findings)
-        except (DirectoryUnusable, IndexLocked):
-            raise
+        except (DirectoryUnusable, IndexLocked) as exc:
+            raise CannotGoOn(str(exc)) from exc
         except IndexFault as exc:
             yield f"database: {exc}"
     if made_with and stored_with and made_with != stored_with:

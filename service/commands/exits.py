@@ -9,7 +9,7 @@ class Exit(IntEnum):
     """Exit codes of all commands; click itself ends with 2 on wrong usage."""
 
     FINE = 0
-    SOME_BAD = 1  # rows of an import, findings of a check, a disk that failed under a running service
+    SOME_BAD = 1  # rows of an import, findings of a check; also click's own, for a disk that failed under a service
     CANNOT_GO_ON = 3
     PORT_IN_USE = 4
     INTERRUPTED = 130

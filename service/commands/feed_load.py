@@ -99,34 +99,33 @@ class FeedLoad:
             for posting in self.kembar.scan()
             if posting.posting_id in self.posting_ids
         }
-        sent: deque[FeedRow] = deque()
+        sent: deque[tuple[int, str]] = deque()
         operations = self._operations(held, sent)
         for answer in self.kembar.bulk(operations, max_lines=BATCH_LINES, max_bytes=BATCH_BYTES):
-            self._answered(sent.popleft(), answer)
+            self._answered(*sent.popleft(), answer)
 
-    def _operations(self, held: Mapping[str, bytes], sent: deque[FeedRow]) -> Iterator[Put]:
+    def _operations(self, held: Mapping[str, bytes], sent: deque[tuple[int, str]]) -> Iterator[Put]:
         for row in read_feed(self.feed, self.images):
             if row.row in self.outcomes:
                 continue
-            if isinstance(row, BadRow):
-                self._bad(row)
-                continue
-            try:
-                put = self._put_if_different(row, held.get(row.posting_id))
-            except _BadPicture as exc:
-                self._bad(BadRow(row.row, row.posting_id, str(exc)))
-                continue
-            if put is None:
-                self._settle(row.row, Outcome.UNCHANGED)
-                continue
-            sent.append(row)
-            yield put
+            operation = row if isinstance(row, BadRow) else self._put_if_different(row, held.get(row.posting_id))
+            match operation:
+                case BadRow():
+                    self._bad(operation)
+                case None:
+                    self._settle(row.row, Outcome.UNCHANGED)
+                case Put():
+                    sent.append((row.row, operation.posting_id))
+                    yield operation
 
-    def _put_if_different(self, row: FeedRow, held: bytes | None) -> Put | None:
+    def _put_if_different(self, row: FeedRow, held: bytes | None) -> Put | BadRow | None:
         metadata = {name: value for name, value in row.extra.items() if value and name not in NOT_SENT}
-        if held is not None and held == _digest(row.title, metadata, self._image_sha256(row.image)):
-            return None
-        return Put(row.posting_id, row.title, _picture(row.image) if row.image else None, metadata)
+        try:
+            if held is not None and held == _digest(row.title, metadata, self._image_sha256(row.image)):
+                return None
+            return Put(row.posting_id, row.title, _picture(row.image) if row.image else None, metadata)
+        except _BadPicture as exc:
+            return BadRow(row.row, row.posting_id, str(exc))
 
     def _image_sha256(self, image: Path | None) -> str | None:
         if image is None:
@@ -135,15 +134,14 @@ class FeedLoad:
             self._digests[image] = hashlib.sha256(_picture(image)).hexdigest()
         return self._digests[image]
 
-    def _answered(self, row: FeedRow, answer: BulkAnswer) -> None:
+    def _answered(self, row: int, posting_id: str, answer: BulkAnswer) -> None:
         problem = answer.problem
         if problem is None:
-            created = answer.status == HTTPStatus.CREATED
-            self._settle(row.row, Outcome.CREATED if created else Outcome.UPDATED)
+            self._settle(row, Outcome.CREATED if answer.status == HTTPStatus.CREATED else Outcome.UPDATED)
         elif problem.status in PASSING:
             raise refused(problem)
         else:
-            self._bad(BadRow(row.row, row.posting_id, _reason(problem)))
+            self._bad(BadRow(row, posting_id, _reason(problem)))
 
     def _bad(self, row: BadRow) -> None:
         self.listener.bad(row)

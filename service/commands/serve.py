@@ -1,6 +1,5 @@
 """`kembar serve`: the service, on one address, with one bundle and one data directory."""
 
-import sys
 from collections.abc import Callable
 
 import click
@@ -10,7 +9,7 @@ from index.errors import IndexFault
 from service.admission import Admission
 from service.app import create_app
 from service.bundle.errors import BundleError
-from service.commands.exits import CannotGoOn, Exit
+from service.commands.exits import CannotGoOn
 from service.commands.server import Hooks, listen, run
 from service.logs import configure_logs
 from service.settings import Settings
@@ -36,7 +35,7 @@ def serve(**given: str | bool | None) -> None:
     \b
     Example:  kembar serve --port 8080 --data-dir data --bundle bundles/demo
     Stop:     Ctrl-C or SIGTERM; accepted requests are answered first
-    Exit:     0 stopped, 2 usage, 3 cannot start (the line says why), 4 port in use
+    Exit:     0 stopped, 1 the disk failed, 2 usage, 3 cannot start (the line says why), 4 port in use
     """
     try:
         settings = Settings.model_validate({name: value for name, value in given.items() if value is not None})
@@ -53,8 +52,7 @@ def serve(**given: str | bool | None) -> None:
         except (BundleError, IndexFault) as exc:
             raise CannotGoOn(str(exc)) from exc
     if admission.storage_failed:
-        click.echo("Error: the disk failed under a write: look after the disk, then start again", err=True)
-        sys.exit(Exit.SOME_BAD)
+        raise click.ClickException("the disk failed under a write: look after the disk, then start again")
 
 
 def _greet(address: str) -> None:

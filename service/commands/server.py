@@ -52,7 +52,6 @@ def run(app: Starlette, listener: socket.socket, stop_seconds: int, hooks: Hooks
     Serve until SIGINT, SIGTERM or `hooks.must_stop`.
 
     Accepted requests may then finish for `stop_seconds`; a second signal ends at once.
-
     What the application raises while it opens is raised here, as it is.
     """
     uvloop.run(_serve(app, listener, stop_seconds, hooks))

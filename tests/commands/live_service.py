@@ -18,7 +18,7 @@ from service.settings import Settings
 from tests.service.fake_bundle import fake_bundle
 
 port, data_dir = int(sys.argv[1]), Path(sys.argv[2])
-app = build_app(Settings(data_dir=data_dir), lambda settings, threads: fake_bundle())
+app = build_app(Settings(data_dir=data_dir), lambda *_: fake_bundle())
 hooks = Hooks(lambda address: print(address, flush=True), app.state.admission.drain, lambda: False)
 run(app, listen("127.0.0.1", port), 10, hooks)
 """
