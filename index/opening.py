@@ -86,7 +86,7 @@ def _make_directory(path: Path) -> None:
     if path.is_dir():
         return
     try:
-        path.mkdir(parents=True)
+        path.mkdir(parents=True, exist_ok=True)  # another may have made it this moment
         _sync_directory(path.parent)
     except OSError as exc:
         raise DirectoryUnusable(f"cannot make the directory {path}: {exc.strerror}") from exc
