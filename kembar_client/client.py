@@ -40,7 +40,7 @@ class Kembar:
     A connection to one Kembar service; thread-safe, reuses its connections.
 
     `timeout_s` is how long the service may be silent, `bulk_timeout_s` the same for a bulk load, which is answered as
-    fast as pictures are encoded. Every method may raise `KembarError`.
+    fast as pictures are encoded. Every method may raise `KembarError`; one shown to return a `Call[T]` gives a T.
 
         with Kembar("http://127.0.0.1:8080") as kembar:
             answer = kembar.match(title="Chaz Kangeroo Hoodie")

@@ -185,7 +185,8 @@ def _retry_after_s(value: str | None) -> float | None:
 
 
 def _texts(fields: Mapping[str, object]) -> dict[str, str]:
-    return {name: value if isinstance(value, str) else _json(value) for name, value in present(fields).items()}
+    given = present(fields)
+    return {name: _json(value) if isinstance(value, (dict, list)) else str(value) for name, value in given.items()}
 
 
 def _json(value: object) -> str:
