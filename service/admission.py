@@ -45,15 +45,7 @@ class Admission:
 
     @contextmanager
     def let_in(self, body_bytes: int | None) -> Iterator[None]:
-        """
-        Hold a place for a request whose body has not been read.
-
-        Args:
-            body_bytes: length of the body, None where it is not known.
-
-        Raises:
-            Draining, Overloaded.
-        """
+        """Hold a place for a request and its body of this length, if it is known. Raises Draining, Overloaded."""
         if self.draining:
             raise Draining("the service is stopping; send the request again in a moment", retry_after_s=5)
         reserved = MAX_RESERVED_BYTES if body_bytes is None else min(body_bytes, MAX_RESERVED_BYTES)
@@ -75,7 +67,7 @@ class BulkGate:
 
     async def enter(self, size: int) -> None:
         """Wait for a place for a line of this many bytes; one of any size gets it when it is alone."""
-        while self._lines and not self._fits(size):
+        while self._lines and (self._lines >= MAX_BULK_LINES or self._bytes + size > MAX_BULK_BYTES):
             self._left.clear()
             await self._left.wait()
         self._lines, self._bytes = self._lines + 1, self._bytes + size
@@ -84,6 +76,3 @@ class BulkGate:
         """Give the place back."""
         self._lines, self._bytes = self._lines - 1, self._bytes - size
         self._left.set()
-
-    def _fits(self, size: int) -> bool:
-        return self._lines < MAX_BULK_LINES and self._bytes + size <= MAX_BULK_BYTES

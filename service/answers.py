@@ -1,7 +1,7 @@
 """What the routes answer, as frozen dataclasses; they are also the answer schemas of the OpenAPI document."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from http import HTTPStatus
@@ -9,9 +9,21 @@ from http import HTTPStatus
 from pydantic import JsonValue, TypeAdapter
 from starlette.responses import Response
 
+from service import schemas
+from service.bodies import MAX_JSON_BYTES
+from service.bundle import picture_header
 from service.bundle.manifest import Calibration, GoalThreshold
-from service.bundle.views import Goal
+from service.bundle.picture_checks import MAX_IMAGE_BYTES
+from service.bundle.title import MAX_TITLE_CODE_POINTS
+from service.bundle.views import Goal, View
+from service.posting_ids import MAX_ID_BYTES
 from service.problems import Problem
+
+MAX_PIXELS = {
+    "baseline_jpeg": picture_header.MAX_PIXELS_BASELINE_JPEG,
+    "alpha_or_16_bit": picture_header.MAX_PIXELS_COSTLY,
+    "other": picture_header.MAX_PIXELS,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,21 +157,21 @@ class ModelAnswer:
 class LimitsAnswer:
     """What a call may hold; `rate` is null: no client is limited by a rate."""
 
-    image_bytes: int
-    image_types: tuple[str, ...]
-    image_side_pixels: tuple[int, int]
-    image_pixels: Mapping[str, int]
-    title_code_points: int
-    title_bytes: int
-    metadata_bytes: int
-    posting_id_bytes: int
-    matches: int
-    excluded_ids: int
-    listed_postings: int
-    bulk_lines: int
-    bulk_bytes: int
-    bulk_line_bytes: int
-    rate: int | None
+    image_bytes: int = MAX_IMAGE_BYTES
+    image_types: tuple[str, ...] = ("image/jpeg", "image/png", "image/webp", "image/gif", "image/avif")
+    image_side_pixels: tuple[int, int] = (picture_header.MIN_SIDE, picture_header.MAX_SIDE)
+    image_pixels: Mapping[str, int] = field(default_factory=lambda: MAX_PIXELS)
+    title_code_points: int = MAX_TITLE_CODE_POINTS
+    title_bytes: int = 4 * MAX_TITLE_CODE_POINTS
+    metadata_bytes: int = schemas.MAX_METADATA_BYTES
+    posting_id_bytes: int = MAX_ID_BYTES
+    matches: int = schemas.MAX_MATCHES
+    excluded_ids: int = schemas.MAX_EXCLUDED
+    listed_postings: int = schemas.MAX_LISTED
+    bulk_lines: int = schemas.MAX_LINES
+    bulk_bytes: int = schemas.MAX_BULK_BYTES
+    bulk_line_bytes: int = MAX_JSON_BYTES
+    rate: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +189,11 @@ class Readiness:
     ready: bool
     status: str
     checks: Mapping[str, Check]
+
+
+def in_order(views: Container[str]) -> tuple[str, ...]:
+    """The names of the views that are there, as every answer orders them."""
+    return tuple(str(view) for view in View if view in views)
 
 
 def json_bytes(answer: object) -> bytes:

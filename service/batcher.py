@@ -22,12 +22,7 @@ Result = TypeVar("Result")
 
 
 class Priority(Enum):
-    """
-    Who goes first; the value is the head start, in seconds, that others have over it.
-
-    A job is due when it was submitted plus this, and the job due first goes first: a query overtakes what waits for
-    bulk loads, but none of these waits for ever.
-    """
+    """The head start, in seconds, that others have over it: a query overtakes bulk loads, but not for ever."""
 
     QUERY = 0.0
     ADDITION = 0.1
@@ -36,7 +31,7 @@ class Priority(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Done(Generic[Result]):
-    """A result, how long its job waited for a worker, and how long the batch ran that it was part of."""
+    """A result, how long its job waited for a worker, and how long its batch ran."""
 
     result: Result
     waited_s: float
@@ -71,33 +66,21 @@ class Lane(Generic[Item, Result]):
         ms_per_unit: float,
         observe_batch: Callable[[str, int], None],
     ) -> None:
-        """
-        Args:
-            run: from items to as many results, in order.
-            ms_per_unit: first guess of what one unit of cost takes; measured from then on.
-        """
-        self.name = name
-        self._run = run
-        self._workers, self._max_batch = workers, max_batch
-        self._ms_per_unit = ms_per_unit
-        self._observe_batch = observe_batch
+        """`run` gives a result per item, in order; `ms_per_unit` of cost is a first guess, measured from then on."""
+        self.name, self._run, self._observe_batch = name, run, observe_batch
+        self._workers, self._max_batch, self._ms_per_unit = workers, max_batch, ms_per_unit
         self._jobs: list[_Job[Item, Result]] = []
         self._sequence = itertools.count()
         self._changed = threading.Condition()
         self._pending_cost = 0.0
         self._closed = False
-        self._fault: str | None = None
+        self.fault: str | None = None  # what was wrong with the last batch
         self._threads: set[threading.Thread] = set()
         for _ in range(workers):
             self._start_worker()
 
     def submit(self, item: Item, cost: float, priority: Priority) -> "Future[Done[Result]]":
-        """
-        Queue an item; a future that is cancelled before a worker takes it leaves the queue.
-
-        Raises:
-            Draining: the lane is closed.
-        """
+        """Queue an item; a future that is cancelled before a worker takes it leaves the queue. Raises Draining."""
         now = time.monotonic()
         future: Future[Done[Result]] = Future()
         job = _Job(now + priority.value, next(self._sequence), item, cost, now, future)
@@ -124,11 +107,6 @@ class Lane(Generic[Item, Result]):
     def waiting(self) -> int:
         """How many jobs wait for a worker."""
         return len(self._jobs)
-
-    @property
-    def fault(self) -> str | None:
-        """What was wrong with the last batch; None when it went well."""
-        return self._fault
 
     def backlog_ms(self) -> float:
         """How long, by the costs measured lately, until all that is queued or running is done."""
@@ -182,7 +160,7 @@ class Lane(Generic[Item, Result]):
             return
         ran = time.monotonic() - started
         self._observe_batch(self.name, len(batch))
-        self._fault = None
+        self.fault = None
         self._settle(batch, ran)
         for job, result in zip(batch, results, strict=True):
             job.future.set_result(Done(result, started - job.submitted, ran))
@@ -193,7 +171,7 @@ class Lane(Generic[Item, Result]):
                 self._process([job])
             return
         if not isinstance(exc, PostingError):  # a picture that cannot be decoded is no fault of the lane
-            self._fault = f"the last batch failed: {type(exc).__name__}"
+            self.fault = f"the last batch failed: {type(exc).__name__}"
         self._settle(batch, None)
         batch[0].future.set_exception(exc)
 
@@ -206,7 +184,7 @@ class Lane(Generic[Item, Result]):
 
     def _bury(self, held: list[_Job[Item, Result]], exc: BaseException) -> None:
         logger.error("a worker died", exc_info=exc, extra={"lane": self.name})
-        self._fault = f"a worker died: {type(exc).__name__}"
+        self.fault = f"a worker died: {type(exc).__name__}"
         orphans = [job for job in held if not job.future.done()]
         self._settle(orphans, None)
         for job in orphans:

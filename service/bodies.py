@@ -29,9 +29,7 @@ def require_media_type(request: Request, *accepted: str) -> None:
     if media_type(request) not in accepted:
         raise errors.UnsupportedMediaType(f"expected the Content-Type {' or '.join(accepted)}, got another or none")
     if request.headers.get("content-encoding", "identity").lower() != "identity":
-        raise errors.UnsupportedEncoding(
-            "expected a body as it is, got a compressed one; send it without Content-Encoding"
-        )
+        raise errors.UnsupportedEncoding("expected a body without Content-Encoding, got a compressed one")
 
 
 def content_length(headers: Headers) -> int | None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from typing import TypeAlias
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -10,81 +11,50 @@ from starlette.types import Receive, Scope, Send
 from service.admission import BulkGate
 from service.answers import BulkLine, json_bytes
 from service.batcher import Priority
-from service.bodies import BODY_SECONDS, next_chunk, parse_json, too_large
+from service.bodies import BODY_SECONDS, MAX_JSON_BYTES, next_chunk, parse_json, too_large
 from service.catalogue import Catalogue
-from service.errors import BodyTooLarge, EmptyBulk, Finding, InvalidRequest, ServiceError
+from service.errors import BodyTooLarge, Finding, InvalidRequest, ServiceError
 from service.metrics import Metrics
 from service.posting_ids import check_id
 from service.problems import kind_of, problem_of
-from service.schemas import BulkDelete, BulkPatch, BulkPut, validated
+from service.schemas import MAX_BULK_BYTES, MAX_LINES, BulkDelete, BulkPatch, BulkPut, validated
 
 NDJSON = "application/x-ndjson"
-MAX_LINES = 1_000
-MAX_BYTES = 64 * 1024 * 1024
-MAX_LINE_BYTES = 15_000_000
-_OPERATIONS: Mapping[str, type[BulkPut | BulkPatch | BulkDelete]] = {
-    "put": BulkPut,
-    "patch": BulkPatch,
-    "delete": BulkDelete,
-}
+MAX_LINE_BYTES = MAX_JSON_BYTES
+Operation: TypeAlias = BulkPut | BulkPatch | BulkDelete
+_OPERATIONS: Mapping[str, type[Operation]] = {"put": BulkPut, "patch": BulkPatch, "delete": BulkDelete}
 
 
-class Lines:
-    """The lines of a body, as they arrive; LF or CRLF ends one, the last one needs neither."""
+async def lines_of(request: Request) -> AsyncIterator[bytes]:
+    """
+    The lines of a body, as they arrive; LF or CRLF ends one (CR is white space to JSON), the last one needs neither.
 
-    def __init__(self, request: Request) -> None:
-        self._stream = aiter(request.stream())
-        self._buffer = bytearray()
-        self._searched = self._bytes = self._lines = 0
-
-    async def first(self) -> bytes:
-        """Raises EmptyBulk, and what `__anext__` raises."""
-        line = await anext(self, None)
-        if line is None:
-            raise EmptyBulk("expected at least one line, got none")
-        return line
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self
-
-    async def __anext__(self) -> bytes:
-        """
-        The next line, without its LF; a CR before that is white space to JSON.
-
-        Raises:
-            BodyTooLarge: one line, all lines or their number beyond the limits.
-            BodyTooSlow: nothing came for a while.
-        """
-        while (end := self._buffer.find(b"\n", self._searched)) < 0:
-            self._searched = len(self._buffer)
-            self._require_room(self._searched)
-            chunk = await next_chunk(self._stream, asyncio.get_running_loop().time() + BODY_SECONDS)
-            if chunk is None:
-                return self._last()
-            self._bytes += len(chunk)
-            self._buffer += chunk
-        return self._cut(end, end + 1)
-
-    def _last(self) -> bytes:
-        if not self._buffer:
-            raise StopAsyncIteration
-        return self._cut(len(self._buffer), len(self._buffer))
-
-    def _cut(self, end: int, following: int) -> bytes:
-        self._require_room(end)
-        line = bytes(self._buffer[:end])
-        del self._buffer[:following]
-        self._searched = 0
-        self._lines += 1
-        if self._lines > MAX_LINES:
-            raise BodyTooLarge(f"expected at most {MAX_LINES} lines, got more; send the rest in another request")
-        return line
-
-    def _require_room(self, line_bytes: int) -> None:
-        if line_bytes > MAX_LINE_BYTES:
+    Raises:
+        BodyTooLarge: one line, all lines or their number beyond the limits.
+        BodyTooSlow: nothing came for a while.
+    """
+    stream, buffer, is_whole = aiter(request.stream()), bytearray(), False
+    lines = passed = searched = 0
+    while buffer or not is_whole:
+        end = buffer.find(b"\n", searched)
+        length = len(buffer) if end < 0 else end
+        if length > MAX_LINE_BYTES:
             raise BodyTooLarge(f"expected lines of at most {MAX_LINE_BYTES} bytes, got a longer one")
-        if self._bytes - len(self._buffer) + line_bytes > MAX_BYTES:
-            raise too_large(MAX_BYTES)
+        if passed + length > MAX_BULK_BYTES:
+            raise too_large(MAX_BULK_BYTES)
+        if end < 0 and not is_whole:
+            searched = length
+            chunk = await next_chunk(stream, asyncio.get_running_loop().time() + BODY_SECONDS)
+            buffer += chunk or b""
+            is_whole = chunk is None
+            continue
+        lines += 1
+        if lines > MAX_LINES:
+            raise BodyTooLarge(f"expected at most {MAX_LINES} lines, got more; send the rest in another request")
+        line = bytes(buffer[:length])
+        del buffer[: length + 1]
+        passed, searched = passed + length + 1, 0
+        yield line
 
 
 class BulkLoad:
@@ -110,9 +80,7 @@ class BulkLoad:
         task.add_done_callback(lambda _: self._gate.leave(len(line)))
         return task
 
-    async def _answered(
-        self, number: int, operation: BulkPut | BulkPatch | BulkDelete, earlier: asyncio.Task[bytes] | None
-    ) -> bytes:
+    async def _answered(self, number: int, operation: Operation, earlier: asyncio.Task[bytes] | None) -> bytes:
         if earlier is not None:
             await earlier
         try:
@@ -120,7 +88,7 @@ class BulkLoad:
         except Exception as exc:  # noqa: BLE001 - whatever is wrong with a line is told in its answer
             return await self.refused(number, operation.posting_id, exc)
 
-    async def _apply(self, operation: BulkPut | BulkPatch | BulkDelete) -> int:
+    async def _apply(self, operation: Operation) -> int:
         bulk = Priority.BULK
         match operation:
             case BulkPut(posting_id=posting_id, image=image, title=title, metadata=metadata):
@@ -145,11 +113,10 @@ class BulkResponse(Response):
     """
     The answer to a bulk load, sent line by line while the request is still being read.
 
-    Starlette's streaming response is of no use here: beside the lines it would wait for the client to leave, and
-    take the rest of the body for that.
+    Starlette's streaming response would wait for the client to leave, and take the rest of the body for that.
     """
 
-    def __init__(self, first: bytes, lines: Lines, load: BulkLoad) -> None:
+    def __init__(self, first: bytes, lines: AsyncIterator[bytes], load: BulkLoad) -> None:
         super().__init__(media_type=NDJSON)
         del self.headers["content-length"]
         self._first, self._lines, self._load = first, lines, load

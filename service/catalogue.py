@@ -29,7 +29,11 @@ class Stored:
 
 
 class Catalogue:
-    """Puts, patches and deletes. Called from the event loop, which it never blocks."""
+    """
+    Puts, patches and deletes. Called from the event loop, which it never blocks.
+
+    Raises PostingError, ModelFault, Overloaded, and what the index raises.
+    """
 
     def __init__(self, index: Index, encoder: PostingEncoder, fail: Callable[[], None]) -> None:
         """`fail` is called once the disk has failed under a write."""
@@ -44,12 +48,7 @@ class Catalogue:
         precondition: Precondition = ANY,
         priority: Priority = Priority.ADDITION,
     ) -> Stored:
-        """
-        Store the whole of a posting; picture or title must be there. Unchanged content is neither encoded nor written.
-
-        Raises:
-            RevisionMismatch, PostingError, Overloaded, ModelFault, StorageFull, StorageFailed.
-        """
+        """Store the whole of a posting; unchanged content is neither encoded nor written."""
         digest = None if image is None else (await asyncio.to_thread(hashlib.sha256, image)).hexdigest()
         old = await self._find(posting_id, precondition)
         known = {} if old is None else await self._reusable(old, digest, title)
@@ -68,12 +67,7 @@ class Catalogue:
         precondition: Precondition = ANY,
         priority: Priority = Priority.ADDITION,
     ) -> Stored:
-        """
-        Change title or metadata, None leaving a part as it is; only a new title is encoded.
-
-        Raises:
-            UnknownPosting, and what `put` raises.
-        """
+        """Change title or metadata, None leaving a part as it is; only a new title is encoded."""
         old = await self._find(posting_id, precondition)
         if old is None:
             old = await self.get(posting_id)  # tells a damaged posting from none
@@ -85,7 +79,7 @@ class Catalogue:
         return Stored(await self._write(lambda: self._index.patch(change, precondition)), vectors)
 
     async def delete(self, posting_id: str, precondition: Precondition = ANY) -> None:
-        """Remove a posting, also one that is not there. Raises RevisionMismatch, StorageFull, StorageFailed."""
+        """Remove a posting, also one that is not there."""
         await self._write(lambda: self._index.delete(posting_id, precondition))
 
     async def get(self, posting_id: str) -> Posting:
@@ -112,29 +106,26 @@ class Catalogue:
         return old
 
     async def _reusable(self, old: Posting, digest: str | None, title: str | None) -> dict[str, Vector]:
-        same: dict[str, bool] = {
-            View.IMAGE: digest is not None and digest == old.image_digest,
-            View.TITLE: title == old.title,
-        }
-        if same[View.IMAGE] and self._encoder.keeps_pictures:
-            same[View.IMAGE] = await asyncio.to_thread(self._has_picture, old.posting_id)
-        return {view: vector for view, vector in _vectors(old).items() if same[view]}
+        vectors = _vectors(old)
+        if title != old.title:
+            vectors.pop(View.TITLE, None)
+        is_kept = digest == old.image_digest and await asyncio.to_thread(self._has_picture, old.posting_id)
+        if digest is None or not is_kept:
+            vectors.pop(View.IMAGE, None)
+        return vectors
 
     def _has_picture(self, posting_id: str) -> bool:
         try:
-            return bool(self._index.picture(posting_id))
+            return not self._encoder.keeps_pictures or bool(self._index.picture(posting_id))
         except IndexFault:
             return False  # a picture that was lost comes back with the posting
 
 
 def _require(precondition: Precondition, old: Posting | None) -> None:
     # The index looks again within its transaction; looking here saves the encoding of what would be refused.
-    wanted = precondition.revisions
-    if old is None:
-        is_met = wanted is None and not precondition.must_exist
-    else:
-        is_met = not precondition.must_not_exist and (wanted is None or old.revision in wanted)
-    if not is_met:
+    wanted, revision = precondition.revisions, None if old is None else old.revision
+    forbidden = precondition.must_exist if old is None else precondition.must_not_exist
+    if forbidden or (wanted is not None and revision not in wanted):
         raise RevisionMismatch("expected the posting as the precondition names it; get it and decide anew")
 
 

@@ -11,7 +11,7 @@ from service.batcher import AnyLane, Lane, Priority, run_calls
 from service.bundle.bundle import Bundle
 from service.bundle.picture import decode_picture, picture_tensor, stored_picture
 from service.bundle.views import View
-from service.stages import Stage, Stages
+from service.stages import Stages
 
 # Measured: a picture in a batch of 16 takes no less time than in one of 4, and 150 MB more memory in all.
 MAX_IMAGE_BATCH = 4
@@ -31,11 +31,7 @@ Decoded = tuple[NDArray[np.uint8], bytes | None]
 
 
 class PostingEncoder:
-    """
-    The lanes of decoding and of both encoders.
-
-    Their workers are threads; everything here is called from the event loop and waits without blocking it.
-    """
+    """The lanes of decoding and of both encoders. Called from the event loop, which it never blocks."""
 
     def __init__(
         self,
@@ -77,18 +73,11 @@ class PostingEncoder:
         )
 
     async def vectors(self, image: bytes | None, title: str | None, priority: Priority) -> Mapping[str, Vector]:
-        """
-        Encode what is given; at least one of both.
-
-        Raises:
-            Overloaded: too much is waiting; bulk loads wait instead.
-            PostingError: the picture cannot be used.
-            ModelFault: an encoder gave nonsense.
-        """
+        """Encode what is given. Raises Overloaded (bulk loads wait instead), PostingError, ModelFault."""
         return (await self._encode(image, title, 0, priority)).vectors
 
     async def to_keep(self, image: bytes | None, title: str | None, priority: Priority) -> Encoded:
-        """As `vectors`, with the picture to keep; of nothing there is no vector."""
+        """As `vectors`, with the picture to keep; of nothing there is nothing."""
         return await self._encode(image, title, self._stored_side, priority)
 
     @property
@@ -122,14 +111,14 @@ class PostingEncoder:
         megabytes = len(image) / 1e6 + 0.1
         with self._image_lane.expecting(1.0):
             tensor, picture = await self._stages.through(
-                Stage.DECODE, self._decode_lane, lambda: self._decode(image, stored_side), megabytes, priority
+                self._decode_lane, lambda: self._decode(image, stored_side), priority, megabytes
             )
-        return picture, await self._stages.through(Stage.IMAGE, self._image_lane, tensor, 1.0, priority)
+        return picture, await self._stages.through(self._image_lane, tensor, priority)
 
     async def _encode_title(self, title: str | None, priority: Priority) -> Vector | None:
         if title is None:
             return None
-        return await self._stages.through(Stage.TITLE, self._title_lane, title, 1.0, priority)
+        return await self._stages.through(self._title_lane, title, priority)
 
     def _decode(self, data: bytes, stored_side: int) -> Decoded:
         spec = self._bundle.manifest.picture

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from index.index import Index
 from index.postings import Hit, JsonValue, Posting
 from index.scoring import cosine, unit_float64
-from service.answers import CompareAnswer, Match, MatchAnswer, Rejected, Verdict
+from service.answers import CompareAnswer, Match, MatchAnswer, Rejected, Verdict, in_order
 from service.batcher import Lane, Priority, run_calls
 from service.bundle.decision import Decision
 from service.bundle.views import Goal, View
 from service.schemas import MAX_MATCHES, MatchOptions
-from service.stages import Stage, Stages
+from service.stages import Stages
 
 # One more than any call may ask for, so that "there are more" is seen, and the best below the threshold too.
 NEAREST = MAX_MATCHES + 1
@@ -70,7 +70,7 @@ class Matcher:
         def search() -> list[Hit]:
             return self._index.search(vectors, k=NEAREST, floors=thresholds, where=options.filter, exclude=exclude)
 
-        hits = await self._stages.through(Stage.SEARCH, self.lane, search, 1.0, Priority.QUERY)
+        hits = await self._stages.through(self.lane, search, Priority.QUERY)
         found = sorted((self._match(hit.posting, hit.scores, options.goal, thresholds) for hit in hits), key=_rank)
         accepted = [match for match in found if match.score >= match.threshold]
         return MatchAnswer(
@@ -108,7 +108,7 @@ class Matcher:
             probability=self._decision.probability(views, score),
             score=score,
             threshold=thresholds(views),
-            views=tuple(str(view) for view in View if view in views),
+            views=in_order(views),
             goal_supported=self._decision.threshold(views, goal).supported,
             variant_conflict=(),
             image_score=scores.get(View.IMAGE),

@@ -15,24 +15,17 @@ class Metrics:
     """What is counted while the app runs."""
 
     def __init__(self) -> None:
-        self._registry = CollectorRegistry()
-        self._requests = Counter(
-            "kembar_requests", "Requests answered.", ["route", "method", "status_class"], registry=self._registry
-        )
+        self._registry = registry = CollectorRegistry()
+        labels = ["route", "method", "status_class"]
+        self._requests = Counter("kembar_requests", "Requests answered.", labels, registry=registry)
         self._duration = Histogram(
-            "kembar_request_seconds",
-            "From the headers to the end of the answer.",
-            ["route"],
-            buckets=_SECONDS,
-            registry=self._registry,
+            "kembar_request_seconds", "From head to end of answer.", ["route"], buckets=_SECONDS, registry=registry
         )
         self._stages = Histogram(
-            "kembar_stage_seconds", "Time in each stage.", ["stage"], buckets=_SECONDS, registry=self._registry
+            "kembar_stage_seconds", "Time in each stage.", ["stage"], buckets=_SECONDS, registry=registry
         )
-        self._batches = Histogram(
-            "kembar_batch_size", "Items run together.", ["lane"], buckets=_SIZES, registry=self._registry
-        )
-        self._problems = Counter("kembar_problems", "Problems answered.", ["type"], registry=self._registry)
+        self._batches = Histogram("kembar_batch_size", "Run together.", ["lane"], buckets=_SIZES, registry=registry)
+        self._problems = Counter("kembar_problems", "Problems answered.", ["type"], registry=registry)
 
     def request(self, route: str, method: str, status: int, seconds: float) -> None:
         """One request was answered."""

@@ -64,9 +64,7 @@ class FormReader:
 
     def __init__(self, boundary: bytes, names: Collection[str]) -> None:
         if not _BOUNDARY.fullmatch(boundary):
-            raise errors.MalformedMultipart(
-                "expected a boundary of 1 to 70 characters in the Content-Type, got another"
-            )
+            raise errors.MalformedMultipart("expected a boundary of 1 to 70 characters, got another")
         self._names = names
         self._parts: dict[str, bytearray] = {}
         self._part: bytearray | None = None
@@ -85,7 +83,7 @@ class FormReader:
                 "on_header_end": self._end_header,
                 "on_headers_finished": self._end_headers,
                 "on_part_data": self._take,
-                "on_end": lambda: setattr(self, "_ended", True),
+                "on_end": self._end,
             },
             max_header_count=MAX_PART_HEADERS,
             max_header_size=MAX_PART_HEADER_BYTES,
@@ -151,9 +149,7 @@ class FormReader:
 
     def _misfit(self, name: str, *, is_file: bool) -> errors.InvalidRequest | None:
         if name not in self._names:
-            return errors.UnknownField(
-                f"expected the fields {', '.join(sorted(self._names))}, got another; leave it out"
-            )
+            return errors.UnknownField(f"expected the fields {', '.join(sorted(self._names))}, got another")
         at = [errors.Finding(f"/{name}", "see detail")]
         if name in self._parts:
             return errors.DuplicateField(f"expected {name} once, got it again; send it once", at)
@@ -163,6 +159,9 @@ class FormReader:
             kind = errors.TitleNotText if name == "title" else errors.FieldNotText
             return kind(f"expected {name} as a text field, got a file part; leave the filename out", at)
         return None
+
+    def _end(self) -> None:
+        self._ended = True
 
     def _take(self, data: bytes, start: int, end: int) -> None:
         if self._part is None:

@@ -11,24 +11,18 @@ from service.errors import Finding, IdInvalid
 
 MAX_ID_BYTES = 128
 _FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f/\ud800-\udfff]")
-_RULES = f"expected a string of 1 to {MAX_ID_BYTES} bytes of UTF-8"
+_RULES = (
+    f"expected a string of 1 to {MAX_ID_BYTES} bytes of UTF-8, without control characters, '/', spaces at an end or "
+    "dots alone, got another; choose another id"
+)
 
 
 def check_id(value: object) -> str:
-    """
-    Return a posting id as it was sent: bytes decide, nothing is normalised.
-
-    Raises:
-        IdInvalid: not a string, empty, too long, with control characters or `/`, spaces at the ends, or dots alone.
-    """
-    if not isinstance(value, str):
-        raise _invalid(f"{_RULES}, got another type; put the id in quotes")
-    if _FORBIDDEN.search(value):
-        raise _invalid(f"{_RULES} without control characters and '/', got one of these; choose another id")
-    if value != value.strip() or value in (".", ".."):
-        raise _invalid(f"{_RULES}, got spaces at an end or dots alone; choose another id")
+    """Return a posting id as it was sent: bytes decide, nothing is normalised. Raises IdInvalid."""
+    if not isinstance(value, str) or _FORBIDDEN.search(value) or value != value.strip() or value in (".", ".."):
+        raise _invalid()
     if not 1 <= len(value.encode()) <= MAX_ID_BYTES:
-        raise _invalid(f"{_RULES}, got {len(value.encode())}; choose another id")
+        raise _invalid()
     return value
 
 
@@ -41,7 +35,7 @@ def path_id(request: Request) -> str:
     try:
         unquote_to_bytes(request.scope["raw_path"]).decode()
     except UnicodeDecodeError as exc:
-        raise _invalid(f"{_RULES}, got other bytes; percent-encode the id as UTF-8") from exc
+        raise _invalid() from exc
     return check_id(request.path_params["posting_id"])
 
 
@@ -65,5 +59,5 @@ def check_cursor(value: object) -> str:
     raise ValueError("expected a cursor as next_cursor gave it")
 
 
-def _invalid(message: str) -> IdInvalid:
-    return IdInvalid(message, [Finding("/posting_id", message)])
+def _invalid() -> IdInvalid:
+    return IdInvalid(_RULES, [Finding("/posting_id", _RULES)])

@@ -51,14 +51,7 @@ def no_query(request: Request) -> None:
 
 
 def precondition_of(request: Request) -> Precondition:
-    """
-    What If-Match and If-None-Match ask of a write.
-
-    A tag that names no revision of ours is well-formed and matches nothing.
-
-    Raises:
-        MalformedHeader.
-    """
+    """What If-Match and If-None-Match ask of a write; tags that are not ours match nothing. Raises MalformedHeader."""
     if_match = ", ".join(request.headers.getlist("if-match")).strip()
     if_none_match = ", ".join(request.headers.getlist("if-none-match")).strip()
     if if_none_match not in ("", "*"):

@@ -29,11 +29,16 @@ from service.posting_ids import MAX_ID_BYTES, check_cursor, check_id
 MAX_MATCHES = 50
 MAX_EXCLUDED = 1_000
 MAX_LISTED = 1_000
+MAX_LINES = 1_000
+MAX_BULK_BYTES = 64 * 1024 * 1024
 MAX_METADATA_BYTES = 4_096
 _JSON_FIELDS = frozenset({"metadata", "filter", "exclude"})
 _NUMBER_FIELDS = frozenset({"limit", "threshold"})
 _JSON_NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,17})(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,3})?")
 _SURROGATES = re.compile("[\ud800-\udfff]")
+
+
+T = TypeVar("T")
 
 
 def _title(value: object) -> str:
@@ -53,59 +58,37 @@ def _image(value: object) -> bytes:
         raise ValueError("expected base64 with its padding, without line breaks") from exc
 
 
-def _metadata(value: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
+def _metadata(value: T) -> T:
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    if _SURROGATES.search(text):
-        raise ValueError("expected valid Unicode, got a lone surrogate")
-    if len(text.encode()) > MAX_METADATA_BYTES:
-        raise ValueError(f"expected at most {MAX_METADATA_BYTES} bytes as JSON, got {len(text.encode())}")
+    if _SURROGATES.search(text) or len(text.encode()) > MAX_METADATA_BYTES:
+        raise ValueError(f"expected at most {MAX_METADATA_BYTES} bytes as JSON, of valid Unicode")
     return value
 
 
 def _filter(value: object) -> Mapping[str, Scalar]:
-    if not isinstance(value, dict):
-        raise ValueError("expected an object")
-    if not all(one is None or isinstance(one, str | int | float | bool) for one in value.values()):
-        raise ValueError("expected strings, numbers, booleans or null as values")
-    _metadata(value)
-    return value
+    if not isinstance(value, dict) or not all(isinstance(one, Scalar) for one in value.values()):
+        raise ValueError("expected an object of strings, numbers, booleans or null")
+    return _metadata(value)
 
 
-PostingId = Annotated[
-    str,
-    PlainValidator(check_id),
-    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": MAX_ID_BYTES, "examples": ["MH01-XS-Black"]}),
-]
-Title = Annotated[
-    str,
-    PlainValidator(_title),
-    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": MAX_TITLE_CODE_POINTS, "examples": ["Red plate"]}),
-]
-Base64Image = Annotated[
-    bytes,
-    PlainValidator(_image),
-    WithJsonSchema({"type": "string", "contentEncoding": "base64", "maxLength": MAX_IMAGE_BYTES * 4 // 3 + 4}),
-]
-Metadata = Annotated[
-    dict[str, JsonValue],
-    AfterValidator(_metadata),
-    WithJsonSchema({"type": "object", "additionalProperties": True, "examples": [{"shop": "one"}]}),
-]
-Filter = Annotated[
-    dict[str, Scalar],
-    PlainValidator(_filter),
-    WithJsonSchema(
-        {
-            "type": "object",
-            "additionalProperties": {"type": ["string", "number", "boolean", "null"]},
-            "examples": [{"shop": "one"}],
-        }
-    ),
-]
-Cursor = Annotated[str, PlainValidator(check_cursor), WithJsonSchema({"type": "string", "examples": ["TUgwMQ"]})]
-GoalField = Annotated[
-    Goal, Field(strict=False), WithJsonSchema({"type": "string", "enum": [str(goal) for goal in Goal]})
-]
+def _text(max_length: int, example: str) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "minLength": 1, "maxLength": max_length, "examples": [example]})
+
+
+def _object(values: JsonValue) -> WithJsonSchema:
+    return WithJsonSchema({"type": "object", "additionalProperties": values, "examples": [{"shop": "one"}]})
+
+
+_SCALAR: JsonValue = {"type": ["string", "number", "boolean", "null"]}
+_BASE64 = WithJsonSchema({"type": "string", "contentEncoding": "base64", "maxLength": MAX_IMAGE_BYTES * 4 // 3 + 4})
+_GOAL = WithJsonSchema({"type": "string", "enum": list(Goal)})
+PostingId = Annotated[str, PlainValidator(check_id), _text(MAX_ID_BYTES, "MH01-XS-Black")]
+Title = Annotated[str, PlainValidator(_title), _text(MAX_TITLE_CODE_POINTS, "Red plate")]
+Base64Image = Annotated[bytes, PlainValidator(_image), _BASE64]
+Metadata = Annotated[dict[str, JsonValue], AfterValidator(_metadata), _object(True)]
+Filter = Annotated[dict[str, Scalar], PlainValidator(_filter), _object(_SCALAR)]
+Cursor = Annotated[str, PlainValidator(check_cursor), _text(2 * MAX_ID_BYTES, "TUgwMQ")]
+GoalField = Annotated[Goal, Field(strict=False), _GOAL]
 
 
 class Schema(BaseModel):
@@ -221,17 +204,12 @@ S = TypeVar("S", bound=Schema)
 
 
 def validated(schema: type[S], value: object) -> S:
-    """
-    Check a parsed JSON value against its schema.
-
-    Raises:
-        UnknownField, InvalidRequest: with a JSON pointer per fault; what was sent is not repeated.
-    """
+    """Check a parsed JSON value. Raises UnknownField, InvalidRequest with pointers; what was sent is not repeated."""
     try:
         return schema.model_validate(value)
     except ValidationError as exc:
         faults = exc.errors(include_url=False, include_input=False, include_context=False)
-    findings = [Finding(_pointer(fault["loc"]), _message(fault["msg"])) for fault in faults[:20]]
+    findings = [Finding(_pointer(fault["loc"]), fault["msg"].removeprefix("Value error, ")) for fault in faults[:20]]
     if any(fault["type"] == "extra_forbidden" for fault in faults):
         known = ", ".join(schema.model_fields)
         raise UnknownField(f"expected the fields {known}, got another; leave it out", findings)
@@ -261,7 +239,3 @@ def _pointer(location: tuple[int | str, ...]) -> str:
     if any(len(part) > 64 or not part.isprintable() for part in parts):
         return ""  # a name that a caller made up at length is no place that we name back to him
     return "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in parts)
-
-
-def _message(text: str) -> str:
-    return text.removeprefix("Value error, ")

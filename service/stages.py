@@ -3,24 +3,14 @@
 import asyncio
 from collections.abc import Callable
 from contextvars import ContextVar
-from enum import StrEnum
 from typing import TypeVar
 
 from service.batcher import Lane, Priority
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-_spent: ContextVar[dict[str, float] | None] = ContextVar("spent", default=None)
-
-
-class Stage(StrEnum):
-    """The stages that are timed; `queue` is the waiting for a worker, summed over all of them."""
-
-    DECODE = "decode"
-    QUEUE = "queue"
-    IMAGE = "image"
-    TITLE = "title"
-    SEARCH = "search"
+_spent: ContextVar[dict[str, float]] = ContextVar("spent")
+QUEUE = "queue"  # the waiting for a worker, summed over all lanes; the other stages are the lanes
 
 
 class Stages:
@@ -35,19 +25,14 @@ class Stages:
         _spent.set(spent)
         return spent
 
-    async def through(
-        self, stage: Stage, lane: Lane[Item, Result], item: Item, cost: float, priority: Priority
-    ) -> Result:
+    async def through(self, lane: Lane[Item, Result], item: Item, priority: Priority, cost: float = 1.0) -> Result:
         """Wait for an item to pass a lane, without blocking the event loop; who gives up leaves the queue."""
         done = await asyncio.wrap_future(lane.submit(item, cost, priority))
-        self._spend(Stage.QUEUE, done.waited_s)
-        self._spend(stage, done.ran_s)
-        return done.result
-
-    def _spend(self, stage: Stage, seconds: float) -> None:
-        self._observe(stage, seconds)
-        if (spent := _spent.get()) is not None:
+        spent = _spent.get({})
+        for stage, seconds in ((QUEUE, done.waited_s), (lane.name, done.ran_s)):
+            self._observe(stage, seconds)
             spent[stage] = spent.get(stage, 0.0) + seconds
+        return done.result
 
 
 def server_timing(spent: dict[str, float]) -> str:

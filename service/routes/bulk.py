@@ -6,7 +6,8 @@ from starlette.responses import Response
 
 from service import openapi
 from service.bodies import require_media_type
-from service.bulk import NDJSON, BulkLoad, BulkResponse, Lines
+from service.bulk import NDJSON, BulkLoad, BulkResponse, lines_of
+from service.errors import EmptyBulk
 from service.requests import no_query
 from service.routes.examples import BULK_LINE
 from service.schemas import BulkDelete, BulkPatch, BulkPut
@@ -33,7 +34,9 @@ async def bulk(request: Request) -> Response:
     no_query(request)
     require_media_type(request, NDJSON)
     services = services_of(request)
-    lines = Lines(request)
-    first = await lines.first()
+    lines = lines_of(request)
+    first = await anext(lines, None)
+    if first is None:
+        raise EmptyBulk("expected at least one line, got none")
     load = BulkLoad(services.catalogue, services.bulk_gate, services.metrics, request.state.request_id)
     return BulkResponse(first, lines, load)

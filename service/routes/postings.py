@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import time
-from collections.abc import Mapping
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -11,9 +10,8 @@ from starlette.responses import Response
 
 from index.postings import Posting
 from service import openapi
-from service.answers import MatchAnswer, Page, PostingAnswer, WrittenAnswer, json_answer
+from service.answers import MatchAnswer, Page, PostingAnswer, WrittenAnswer, in_order, json_answer
 from service.bundle.picture import thumbnail
-from service.bundle.views import View
 from service.catalogue import Stored
 from service.posting_ids import cursor_of, path_id
 from service.requests import etag, from_form, from_json, from_query, no_query, precondition_of
@@ -56,10 +54,7 @@ async def put(request: Request) -> Response:
     | openapi.problems(
         *openapi.JSON_BODY, *openapi.TITLE, *openapi.ID, *openapi.WRITE, "unknown-posting", "model-fault", "worker-died"
     ),
-    openapi_extra={
-        "requestBody": openapi.json_body(PatchRequest),
-        "parameters": [*openapi.PRECONDITIONS],
-    },
+    openapi_extra={"requestBody": openapi.json_body(PatchRequest), "parameters": [*openapi.PRECONDITIONS]},
 )
 async def patch(request: Request) -> Response:
     """Change title or metadata of a posting; its picture stays."""
@@ -138,7 +133,7 @@ async def list_postings(request: Request) -> Response:
 
 
 def _written(posting_id: str, stored: Stored, matches: MatchAnswer | None) -> Response:
-    done, views = stored.written, _views(stored.vectors)
+    done, views = stored.written, in_order(stored.vectors)
     answer = WrittenAnswer(posting_id, done.revision, done.created, done.changed, views, matches)
     return json_answer(answer, 201 if done.created else 200, etag(done.revision))
 
@@ -148,13 +143,9 @@ def _posting_answer(posting: Posting) -> PostingAnswer:
         posting_id=posting.posting_id,
         title=posting.title,
         metadata=posting.metadata,
-        views=_views(posting.vectors),
+        views=in_order(posting.vectors),
         revision=posting.revision,
         image_sha256=posting.image_digest,
         created_at=posting.created_at,
         updated_at=posting.updated_at,
     )
-
-
-def _views(vectors: Mapping[str, object]) -> tuple[str, ...]:
-    return tuple(str(view) for view in View if view in vectors)
