@@ -1,19 +1,16 @@
 """
 How fast the index is, beside the raw numbers of what it stands on, taken in the same run.
 
-    .venv/bin/python benchmarks/index_speed.py --postings 10000 100000 --json index_speed.json
+    .venv/bin/python -m benchmarks.index_speed --postings 10000 100000 --json index_speed.json
 
 Writes per second beside bare fsyncs and bare SQLite commits; milliseconds a search beside bare FAISS over the same
 fused vectors, with the recall against numpy; seconds to open beside reading the file. Asserts nothing.
 """
 
 import argparse
-import json
 import os
-import platform
 import shutil
 import statistics
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -26,6 +23,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.report import write_report
 from index.index import Index
 from index.postings import Draft, Written
 
@@ -218,7 +216,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--postings", type=int, nargs="+", default=[10_000, 100_000])
     parser.add_argument("--directory", type=Path, help="where to write; the disk decides the writes")
-    parser.add_argument("--json", type=Path, default=Path("index_speed.json"))
+    parser.add_argument("--json", type=Path, default=Path(".cache/benchmarks/index_speed.json"))
     options = parser.parse_args()
     results = []
     with tempfile.TemporaryDirectory(dir=options.directory) as root:
@@ -229,11 +227,7 @@ def main() -> None:
                 f"{measured.raw:10.2f} {measured.raw_name:20} x {measured.ratio:.2f}",
                 flush=True,
             )
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
-    machine = {"cpu": platform.processor() or platform.machine(), "cores": os.cpu_count(), "load": os.getloadavg()}
-    versions = {"faiss": faiss.__version__, "sqlite": apsw.sqlite_lib_version(), "python": platform.python_version()}
-    report = {"seed": SEED, "commit": commit, "machine": machine, "versions": versions, "results": results}
-    options.json.write_text(json.dumps(report, indent=1))
+    write_report(options.json, results, seed=SEED)
 
 
 if __name__ == "__main__":
