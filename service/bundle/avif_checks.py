@@ -1,5 +1,6 @@
 """AVIF before decoding: its boxes, and the sizes that its AV1 streams themselves claim (ISO 23008-12, AV1 5.5)."""
 
+import math
 import struct
 from collections.abc import Iterator
 
@@ -91,13 +92,10 @@ def _boxes(data: bytes, start: int, end: int) -> Iterator[Part]:
 
 def _largest_extent(data: bytes, properties: Part) -> tuple[int, int]:
     """Width and height of the largest `ispe`; there may be smaller ones, of tiles or thumbnails."""
-    largest = (0, 0)
-    for container in _boxes(data, properties.content, properties.end):
-        for box in _boxes(data, container.content, container.end) if container.kind == b"ipco" else ():
-            if box.kind == b"ispe":
-                width, height = struct.unpack_from(">II", data, box.content + 4)
-                largest = max(largest, (width, height), key=lambda sides: sides[0] * sides[1])
-    return largest
+    container = {box.kind: box for box in _boxes(data, properties.content, properties.end)}[b"ipco"]
+    extents = [box for box in _boxes(data, container.content, container.end) if box.kind == b"ispe"]
+    sizes = (struct.unpack_from(">II", data, box.content + 4) for box in extents)
+    return max(sizes, key=math.prod, default=(0, 0))
 
 
 def _items(data: bytes, info: Part) -> Iterator[tuple[int, int]]:
@@ -120,7 +118,7 @@ def _payloads(data: bytes, meta: dict[bytes, Part]) -> dict[int, bytes]:
     for _ in range(reader.bits(id_bits)):
         item = reader.bits(id_bits)
         method = reader.bits(16) & 15 if version else 0
-        reader.bits(16)
+        reader.bits(16)  # which file: always this one
         base = reader.bits(base_bits) + (meta[b"idat"].content if method == 1 else 0)
         payload = bytearray()
         for _ in range(reader.bits(16)):
@@ -176,8 +174,5 @@ def _sequence_pixels(header: Reader) -> int:
     # A frame of the full syntax may replace the size by whatever fits these bits, up to twice each side if minimal.
     reach = width * height if reduced else 1 << width_bits + height_bits
     if width * height > MAX_PIXELS_COSTLY or reach > 4 * MAX_PIXELS_COSTLY:
-        raise ImageTooManyPixels(
-            f"expected an AV1 stream of at most {MAX_PIXELS_COSTLY} pixels, got {width} x {height} with room for "
-            f"{reach}; shrink the picture"
-        )
+        raise ImageTooManyPixels(f"expected fewer AV1 pixels, got {width} x {height} with room for {reach}; shrink it")
     return width * height

@@ -39,9 +39,7 @@ def _first_frame(data: bytes, position: int) -> tuple[int, bytes]:
             position += 1 + data[position]
             blocks += 1
             if blocks > MAX_GIF_BLOCKS:
-                raise ImageTooComplex(
-                    f"expected at most {MAX_GIF_BLOCKS} GIF blocks before a frame, got more; strip it"
-                )
+                raise ImageTooComplex(f"expected at most {MAX_GIF_BLOCKS} GIF blocks at first, got more; strip it")
         position += 1
         blocks += 1
         if data[start + 1] == _CONTROL and data[start + 2] >= 4:

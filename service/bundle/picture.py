@@ -29,8 +29,7 @@ AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # one picture, one core: its caller bou
 # What Pillow's five readers raise on damaged data; RuntimeError is the AVIF reader's.
 _PILLOW_ERRORS = (OSError, ValueError, SyntaxError, EOFError, RuntimeError, struct.error)
 
-_ORIENTATION_TAG = 0x0112
-_SHORT = 3
+_ORIENTATION_TAG, _SHORT = 0x0112, 3
 _TURNS: Mapping[int, Image.Transpose] = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -47,12 +46,10 @@ def decode_picture(data: bytes, decode_side: int) -> Image.Image:
     Decode the first frame: upright, RGB, on white. Equal bytes give equal pixels.
 
     A picture whose shorter side is at least twice `decode_side` is shrunk by 2, 4 or 8, JPEG while decoding and the
-    others after, so that the shorter side stays at least `decode_side`; nothing is ever enlarged.
+    others after, so that the shorter side stays at least `decode_side`; nothing is ever enlarged. A baseline JPEG that
+    was cut and then closed by an end marker decodes to grey from there on: libjpeg only warns.
 
-    A baseline JPEG that was cut and then closed by an end marker decodes to grey from there on: libjpeg only warns.
-
-    Raises what `check_picture` raises from the bytes alone; and ImageTruncated and ImageMalformed where they do not
-    hold the picture that they promise.
+    Raises as `check_picture` does, and ImageTruncated or ImageMalformed where Pillow finds the rest missing or damaged.
     """
     picture, exif = _read(check_picture(data), decode_side)
     turn = _TURNS.get(_orientation(exif))

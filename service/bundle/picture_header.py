@@ -44,9 +44,7 @@ def check_size(width: int, height: int, max_pixels: int) -> None:
     if min(width, height) <= 0:
         raise ImageMalformed("expected a picture with width and height, got a side of 0 pixels; export it again")
     if max(width, height) > MAX_SIDE or width * height > max_pixels:
-        raise ImageTooManyPixels(
-            f"expected sides of at most {MAX_SIDE} pixels and at most {max_pixels} pixels of this kind of picture, "
-            f"got {width} x {height}; shrink it"
-        )
+        limits = f"sides of at most {MAX_SIDE} and {max_pixels} pixels in all"
+        raise ImageTooManyPixels(f"expected {limits} of this kind of picture, got {width} x {height}; shrink it")
     if min(width, height) < MIN_SIDE:
         raise ImageTooSmall(f"expected sides of at least {MIN_SIDE} pixels, got {width} x {height}; send a larger one")

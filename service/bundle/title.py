@@ -27,11 +27,7 @@ _INVISIBLE = (
 
 
 def check_title(title: str) -> str:
-    """
-    Return the title as it was sent, if it can be used.
-
-    Raises TitleTooLong, TitleInvalidUnicode, TitleControlCharacter, and TitleEmpty where nothing visible is left.
-    """
+    """Return the title as sent; raise TitleTooLong, TitleInvalidUnicode, TitleControlCharacter or TitleEmpty."""
     if len(title) > MAX_TITLE_CODE_POINTS:
         raise TitleTooLong(f"expected at most {MAX_TITLE_CODE_POINTS} code points, got {len(title)}; shorten the title")
     if _SURROGATES.search(title):
