@@ -4,15 +4,7 @@ import math
 import struct
 from collections.abc import Iterator
 
-from PIL import AvifImagePlugin
-
-from service.bundle.errors import (
-    ImageMalformed,
-    ImageTooComplex,
-    ImageTooManyPixels,
-    ImageTruncated,
-    UnsupportedImageFormat,
-)
+from service.bundle.errors import ImageMalformed, ImageTooComplex, ImageTooManyPixels, ImageTruncated
 from service.bundle.picture_header import MAX_PIXELS_COSTLY, Part, PictureHeader, check_size
 from service.bundle.reader import Reader
 
@@ -30,8 +22,6 @@ def check_avif(data: bytes) -> PictureHeader:
     The essence is the still picture: an animation's track and the EXIF item are renamed so that libavif skips them
     (the orientation of an AVIF is in its own properties).
     """
-    if not AvifImagePlugin.SUPPORTED:
-        raise UnsupportedImageFormat("expected JPEG, PNG, WebP or GIF, got AVIF; convert the picture")
     try:
         return _check_boxes(data)
     except KeyError as exc:

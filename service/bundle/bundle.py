@@ -64,15 +64,10 @@ def load_bundle(path: Path, *, threads: int) -> Bundle:
 def compute_encoder_id(
     digests: Mapping[str, str], encoders: Mapping[View, EncoderSpec], picture: PictureSpec, title: TitleSpec
 ) -> str:
-    """
-    SHA-256 over all that determines the vectors: both graphs, the tokenizer and the preprocessing; no weights.
-
-    `digests` are SHA-256 by relative path, at least of the tokenizer and the encoders' files.
-    """
-    files = [TOKENIZER, *(spec.file for spec in encoders.values())]
+    """SHA-256 over all that determines the vectors: graphs and tokenizer by their digests, and preprocessing."""
     parts = {
         "encoders": {view: asdict(spec) for view, spec in encoders.items()},
-        "files": {name: digests[name] for name in files},
+        "files": {name: digests[name] for name in (TOKENIZER, *(spec.file for spec in encoders.values()))},
         "picture": asdict(picture),
         "title": asdict(title),
     }

@@ -12,6 +12,8 @@ from service.bundle.manifest import EncoderSpec
 from service.bundle.model_file import read_model
 from service.bundle.title import TitleTokenizer
 
+_Feeds = Mapping[str, NDArray[np.generic]]
+
 
 class ImageEncoder:
     """Pictures to unit vectors. Thread-safe."""
@@ -49,7 +51,7 @@ class TitleEncoder:
         return np.concatenate([_run(self._session, _padded(batch), self.spec) for batch in batches])
 
 
-def _padded(tokens: Sequence[NDArray[np.int64]]) -> dict[str, NDArray[np.int64]]:
+def _padded(tokens: Sequence[NDArray[np.int64]]) -> _Feeds:
     input_ids = np.zeros((len(tokens), max(map(len, tokens))), dtype=np.int64)
     attention_mask = np.zeros_like(input_ids)
     for row, ids in enumerate(tokens):
@@ -76,9 +78,7 @@ def _open_session(path: Path, inputs: set[str], threads: int) -> onnxruntime.Inf
     return session
 
 
-def _run(
-    session: onnxruntime.InferenceSession, feeds: Mapping[str, NDArray[np.generic]], spec: EncoderSpec
-) -> NDArray[np.float32]:
+def _run(session: onnxruntime.InferenceSession, feeds: _Feeds, spec: EncoderSpec) -> NDArray[np.float32]:
     vectors: NDArray[np.float32] = session.run(None, feeds)[0]
     if vectors.ndim != 2 or vectors.shape[1] != spec.dimension:
         raise ModelFault(f"{spec.file}: expected vectors of {spec.dimension} numbers, got shape {vectors.shape}")

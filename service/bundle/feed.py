@@ -47,10 +47,7 @@ def read_feed(path: Path, images: Path) -> Iterator[FeedRow | BadRow]:
 
     Wanted are `posting_id` and at least one of `image` (a file below `images`) and `title`; `label_group` is known, all
     other columns land in `extra`. A blank cell counts as absent. Whatever is wrong with the whole file is raised here,
-    before the first row is given.
-
-    Raises:
-        FeedError: no such file or folder, not UTF-8, another delimiter than a comma, columns missing or doubled.
+    before the first row is given: FeedError.
     """
     for _line in _lines(path):
         pass
@@ -85,8 +82,8 @@ def _lines(path: Path) -> Iterator[str]:
                     raise FeedError(f"{path} is UTF-16: save it as UTF-8")
                 yield line.decode("utf-8-sig" if number == 1 else "utf-8")
     except UnicodeDecodeError as exc:
-        found = f"byte 0x{exc.object[exc.start]:02x} in line {number}"
-        raise FeedError(f"{path} is not UTF-8 ({found}): save it as UTF-8") from exc
+        byte = exc.object[exc.start]
+        raise FeedError(f"{path} is not UTF-8 (byte 0x{byte:02x} in line {number}): save it as UTF-8") from exc
     except OSError as exc:
         raise FeedError(f"{path} cannot be read: {exc.strerror}") from exc
 

@@ -69,8 +69,8 @@ def _check_frame(data: bytes, frame: Part, first_scan: Part) -> tuple[int, int]:
     precision, height, width, components = struct.unpack_from(">BHHB", data, frame.content)
     if frame.kind not in _DECODABLE_FRAMES or precision != 8:
         raise ImageMalformed(
-            f"expected an 8-bit baseline or progressive JPEG, got a lossless, arithmetic or {precision}-bit one; export it"
-            " as baseline"
+            f"expected a baseline or progressive JPEG of 8 bits, got a lossless, arithmetic or {precision}-bit one; "
+            "export it as baseline"
         )
     # Row by row only where one scan holds all components; otherwise libjpeg keeps every coefficient in memory.
     whole = data[first_scan.content] == components and frame.kind != _PROGRESSIVE

@@ -2,6 +2,8 @@
 
 import re
 
+from PIL import AvifImagePlugin
+
 from service.bundle.avif_checks import check_avif
 from service.bundle.errors import ImageEmpty, ImageTooLarge, UnsupportedImageFormat
 from service.bundle.gif_checks import check_gif
@@ -12,16 +14,18 @@ from service.bundle.webp_checks import check_webp
 
 MAX_IMAGE_BYTES = 10 * 1024 * 1024
 
+# The brand may stand first or among at most 16 compatible ones.
+_AVIF = re.compile(rb"....ftyp(?:avi[fs]|....(?:....){1,16}?avi[fs])", re.DOTALL)
 _ACCEPTED = (
     (re.compile(rb"\xff\xd8\xff"), check_jpeg),
     (re.compile(rb"\x89PNG\r\n\x1a\n"), check_png),
     (re.compile(rb"RIFF....WEBP", re.DOTALL), check_webp),
     (re.compile(rb"GIF8[79]a"), check_gif),
-    # the brand may stand first or among at most 16 compatible ones
-    (re.compile(rb"....ftyp(?:avi[fs]|....(?:....){1,16}?avi[fs])", re.DOTALL), check_avif),
+    (_AVIF, check_avif),
 )
 # Only to tell the sender what to convert; whatever is not above is refused, named here or not.
 _NAMED = (
+    (_AVIF, "AVIF, which this installation cannot read"),
     (re.compile(rb"....ftyp(?:he[iv][a-z]|mif1|msf1)", re.DOTALL), "HEIC"),
     (re.compile(rb"....ftyp", re.DOTALL), "MP4"),
     (re.compile(rb"\xff\x0a|\x00\x00\x00\x0cJXL "), "JPEG XL"),
@@ -40,7 +44,7 @@ def check_picture(data: bytes) -> PictureHeader:
     if len(data) > MAX_IMAGE_BYTES:
         raise ImageTooLarge(f"expected at most {MAX_IMAGE_BYTES} bytes, got {len(data)}; send a smaller picture")
     for magic, check in _ACCEPTED:
-        if magic.match(data):
+        if magic.match(data) and (check is not check_avif or AvifImagePlugin.SUPPORTED):
             return check(data)
     name = next((name for magic, name in _NAMED if magic.match(data)), "another format")
     raise UnsupportedImageFormat(f"expected JPEG, PNG, WebP, GIF or AVIF, got {name}; convert the picture")

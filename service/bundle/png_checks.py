@@ -14,8 +14,7 @@ MAX_METADATA_BYTES = 4 * 1024 * 1024
 _HEADER_END = 8 + 25
 _IEND = b"\x00\x00\x00\x00IEND\xaeB`\x82"
 _DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
-_INDEXED = 3
-_COLOURS_WITH_ALPHA = (4, 6)
+_INDEXED, _COLOURS_WITH_ALPHA = 3, (4, 6)
 _METADATA = frozenset({b"tEXt", b"zTXt", b"iTXt", b"iCCP", b"eXIf"})
 # Everything else after IHDR is dropped: metadata, private chunks, later frames, and a second IHDR of another size.
 _ESSENTIAL = frozenset({b"PLTE", b"tRNS", b"IDAT"})
@@ -96,8 +95,7 @@ def _check_pixels(data: bytes, pixels: list[Part], most: int) -> None:
     """
     Tell a wrong checksum over good data, which is accepted, from damaged data: Pillow looks at neither checksum.
 
-    Only where a chunk's CRC is wrong is the stream inflated here, to reach its own checksum. `most` bounds that work:
-    no picture of this size has more bytes.
+    Only where a chunk's CRC is wrong is the stream inflated here, to reach its own checksum; `most` bytes are enough.
     """
     sums = [int.from_bytes(data[chunk.end : chunk.end + 4]) for chunk in pixels]
     if sums == [zlib.crc32(data[chunk.start + 4 : chunk.end]) for chunk in pixels]:
