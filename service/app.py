@@ -96,17 +96,8 @@ def _open(
     lanes = admission.lanes = (*encoder.lanes(), matcher.lane)
     metrics.watch("kembar_index_postings", "Postings served.", "view_set", index.counts)
     metrics.watch("kembar_queue_length", "Jobs waiting.", "lane", lambda: {lane.name: lane.waiting for lane in lanes})
-    return Services(
-        bundle=bundle,
-        index=index,
-        encoder=encoder,
-        catalogue=Catalogue(index, encoder, admission.fail),
-        matcher=matcher,
-        admission=admission,
-        bulk_gate=BulkGate(),
-        metrics=metrics,
-        data_dir=settings.data_dir,
-    )
+    catalogue = Catalogue(index, encoder, admission.fail)
+    return Services(bundle, index, encoder, catalogue, matcher, admission, BulkGate(), metrics, settings.data_dir)
 
 
 def _pass_on(request: Request, exc: Exception) -> NoReturn:

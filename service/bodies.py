@@ -47,6 +47,8 @@ def too_large(max_bytes: int) -> errors.BodyTooLarge:
 
 async def chunks(request: Request, max_bytes: int, seconds: float = BODY_SECONDS) -> AsyncIterator[bytes]:
     """The body as it arrives, all of it within `seconds`. Raises BodyTooLarge, BodyTooSlow."""
+    if (content_length(request.headers) or 0) > max_bytes:
+        raise too_large(max_bytes)
     received = 0
     stream = aiter(request.stream())
     deadline = asyncio.get_running_loop().time() + seconds
@@ -66,18 +68,7 @@ async def next_chunk(stream: AsyncIterator[bytes], deadline: float) -> bytes | N
         raise errors.BodyTooSlow(f"expected the body within {BODY_SECONDS:g} s; send it faster") from exc
 
 
-async def read_json(request: Request) -> object:
-    """Read and parse a JSON body. Raises UnsupportedMediaType, BodyTooLarge, BodyTooSlow, MalformedJson."""
-    require_media_type(request, "application/json")
-    if (content_length(request.headers) or 0) > MAX_JSON_BYTES:
-        raise too_large(MAX_JSON_BYTES)
-    body = bytearray()
-    async for chunk in chunks(request, MAX_JSON_BYTES):
-        body += chunk
-    return parse_json(body)
-
-
-def parse_json(raw: bytes | bytearray) -> object:
+def parse_json(raw: bytes) -> object:
     """
     Parse JSON strictly: UTF-8 without BOM, no duplicate key, no NaN or infinity, whole numbers of 64 bits at most.
 

@@ -92,7 +92,6 @@ class BulkLoad:
         bulk = Priority.BULK
         match operation:
             case BulkPut(posting_id=posting_id, image=image, title=title, metadata=metadata):
-                operation.require_one()
                 stored = await self._catalogue.put(posting_id, image, title, metadata, priority=bulk)
                 return 201 if stored.written.created else 200
             case BulkPatch(posting_id=posting_id, title=title, metadata=metadata):

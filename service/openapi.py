@@ -21,25 +21,16 @@ Responses = dict[int | str, dict[str, Any]]
 _REFS = "#/components/schemas/{model}"
 
 ALWAYS = ("internal-error", "malformed-header", "deadline-passed", "draining")
-ID = ("id-invalid",)
 QUERY = ("invalid-request", "unknown-field", "duplicate-field", "malformed-json")
 BODY = ("body-too-slow", "body-too-large", "unsupported-media-type", "unsupported-encoding", "overloaded")
 JSON_BODY = (*BODY, "malformed-json", "invalid-request", "unknown-field")
-FORM_BODY = (
-    *JSON_BODY,
-    "malformed-multipart",
-    "truncated-multipart",
-    "too-many-parts",
-    "duplicate-field",
-    "title-not-text",
-    "field-not-text",
-    "image-not-file",
-)
+FRAMING = ("malformed-multipart", "truncated-multipart", "too-many-parts")
 TITLE = ("title-empty", "title-too-long", "title-invalid-unicode", "title-control-character")
 IMAGE = tuple(slug for slug in _KINDS if slug.startswith("image-") and slug != "image-not-file")
 CONTENT = (*TITLE, *IMAGE, "unsupported-image-format", "empty-posting", "model-fault", "worker-died")
-READ = ("storage-corrupt",)
-WRITE = (*READ, "revision-mismatch", "insufficient-storage", "storage-failed")
+FORM_BODY = (*JSON_BODY, *CONTENT, *FRAMING, "duplicate-field", "title-not-text", "field-not-text", "image-not-file")
+STORED = ("id-invalid", "storage-corrupt")
+WRITE = (*STORED, "revision-mismatch", "insufficient-storage", "storage-failed")
 
 
 def problems(*slugs: str) -> Responses:
@@ -62,24 +53,18 @@ def bytes_answer(media_type: str, description: str) -> Responses:
     return {200: {"description": description, "content": {media_type: {"schema": schema}}}}
 
 
-def json_body(schema: type[Schema]) -> dict[str, Any]:
-    """A JSON request body."""
-    return {"required": True, "content": {JSON: {"schema": _ref(schema)}}}
+def body(schema: type[Schema], *media_types: str) -> dict[str, Any]:
+    """A request body that may come in any of these forms."""
+    content = {kind: {"schema": _form(schema) if kind == FORM else _ref(schema)} for kind in media_types}
+    return {"required": True, "content": content}
 
 
-def form_body(schema: type[Schema]) -> dict[str, Any]:
-    """A multipart request body: as the JSON, with the picture as a file."""
+def _form(schema: type[Schema]) -> dict[str, Any]:
+    # As the JSON, with the picture as a file.
     form = schema.model_json_schema()
-    form["properties"] = {
-        "image": {"type": "string", "format": "binary", "description": "JPEG, PNG, WebP, GIF or AVIF"},
-        **{name: field for name, field in form["properties"].items() if name != "image_base64"},
-    }
-    return {"required": True, "content": {FORM: {"schema": form}}}
-
-
-def either_body(schema: type[Schema]) -> dict[str, Any]:
-    """A body that may come in either form."""
-    return {"required": True, "content": form_body(schema)["content"] | json_body(schema)["content"]}
+    del form["properties"]["image_base64"]
+    form["properties"]["image"] = {"type": "string", "format": "binary", "description": "JPEG, PNG, WebP, GIF or AVIF"}
+    return form
 
 
 def lines_body(schemas: Sequence[type[Schema]]) -> dict[str, Any]:
@@ -102,10 +87,10 @@ def header(name: str, description: str) -> dict[str, Any]:
     return {"name": name, "in": "header", "schema": {"type": "string"}, "description": description}
 
 
-PRECONDITIONS = (
+PRECONDITIONS = [
     header("If-Match", "`*` or the ETags of which the stored posting must have one; 412 otherwise"),
     header("If-None-Match", "`*`: there must be no such posting; 412 otherwise"),
-)
+]
 
 
 def document(app: FastAPI) -> dict[str, Any]:
@@ -119,7 +104,7 @@ def document(app: FastAPI) -> dict[str, Any]:
     for path, operations in found["paths"].items():
         common = (_PATH_ID, *_COMMON_HEADERS) if "{posting_id}" in path else _COMMON_HEADERS
         for operation in operations.values():
-            operation.setdefault("parameters", []).extend(common)
+            operation["parameters"] = [*operation.get("parameters", ()), *common]
     return found
 
 
@@ -136,10 +121,8 @@ def _ref(kind: type) -> dict[str, str]:
 
 
 def _problem_response(status: int, slugs: Sequence[str]) -> dict[str, Any]:
-    examples = {}
-    for slug in slugs:
-        kind = _KINDS[slug]
-        problem = Problem(kind.type, kind.title, status, "expected …, got …; do …", "4f1c0a", ())
-        examples[slug] = {"value": asdict(problem)}
+    kinds = [_KINDS[slug] for slug in slugs]
+    texts = ("expected …, got …; do …", "4f1c0a", ())
+    examples = {kind.slug: {"value": asdict(Problem(kind.type, kind.title, status, *texts))} for kind in kinds}
     content = {MEDIA_TYPE: {"schema": _ref(Problem), "examples": examples}}
     return {"description": HTTPStatus(status).phrase, "content": content}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from starlette.requests import Request
 
 from index.postings import Precondition
-from service.bodies import media_type, read_json, require_media_type
+from service.bodies import MAX_JSON_BYTES, chunks, media_type, parse_json, require_media_type
 from service.errors import DuplicateField, MalformedHeader
 from service.multipart import read_form
 from service.schemas import S, Schema, typed, validated
@@ -19,7 +19,8 @@ FORM, JSON = "multipart/form-data", "application/json"
 
 async def from_json(request: Request, schema: type[S]) -> S:
     """A JSON body as its schema."""
-    return validated(schema, await read_json(request))
+    require_media_type(request, JSON)
+    return validated(schema, parse_json(b"".join([chunk async for chunk in chunks(request, MAX_JSON_BYTES)])))
 
 
 async def from_form(request: Request, schema: type[S]) -> S:

@@ -103,10 +103,15 @@ class Content(Schema):
     title: Title | None = None
     image: Base64Image | None = Field(default=None, alias="image_base64")
 
-    def require_one(self) -> None:
-        """Raises EmptyPosting where there is neither picture nor title."""
-        if self.title is None and self.image is None:
+    def is_empty(self) -> bool:
+        """Whether there is neither picture nor title."""
+        return self.title is None and self.image is None
+
+    @model_validator(mode="after")
+    def _is_something(self) -> Self:
+        if self.is_empty():
             raise EmptyPosting("expected a picture, a title or both, got neither")
+        return self
 
 
 class MatchOptions(Schema):
@@ -169,6 +174,16 @@ class Side(Content):
     """One side of a comparison: a stored posting by id, or an inline one."""
 
     posting_id: PostingId | None = None
+
+    def is_empty(self) -> bool:
+        """Whether nothing is named at all."""
+        return self.posting_id is None and super().is_empty()
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Self:
+        if self.posting_id is not None and not super().is_empty():
+            raise ValueError("expected a posting_id, or a title and a picture, got both; leave one out")
+        return self
 
 
 class CompareRequest(Schema):

@@ -10,9 +10,8 @@ from index.postings import Posting
 from service import openapi
 from service.answers import EmbeddingsAnswer, json_answer
 from service.batcher import Priority
-from service.errors import Finding, InvalidRequest
 from service.matcher import Candidate, ms_since
-from service.requests import from_form_or_json, from_json, no_query
+from service.requests import FORM, JSON, from_form_or_json, from_json, no_query
 from service.routes.examples import COMPARED, EMBEDDINGS
 from service.schemas import CompareRequest, Content, Side
 from service.services import Services, services_of
@@ -23,8 +22,8 @@ router = APIRouter(tags=["compare"])
 @router.post(
     "/v1/compare",
     responses=openapi.success(200, "the pair, judged", COMPARED)
-    | openapi.problems(*openapi.JSON_BODY, *openapi.CONTENT, *openapi.ID, *openapi.READ, "unknown-posting"),
-    openapi_extra={"requestBody": openapi.json_body(CompareRequest)},
+    | openapi.problems(*openapi.JSON_BODY, *openapi.CONTENT, *openapi.STORED, "unknown-posting"),
+    openapi_extra={"requestBody": openapi.body(CompareRequest, JSON)},
 )
 async def compare(request: Request) -> Response:
     """Do these two postings, each stored or sent along, show the same product?"""
@@ -32,16 +31,14 @@ async def compare(request: Request) -> Response:
     no_query(request)
     services = services_of(request)
     pair = await from_json(request, CompareRequest)
-    for name, side in (("a", pair.a), ("b", pair.b)):
-        _require_either(name, side)
     a, b = await _candidate(services, pair.a), await _candidate(services, pair.b)
     return json_answer(services.matcher.compare(a.vectors, b, started))
 
 
 @router.post(
     "/v1/embeddings",
-    responses=openapi.success(200, "the vectors", EMBEDDINGS) | openapi.problems(*openapi.FORM_BODY, *openapi.CONTENT),
-    openapi_extra={"requestBody": openapi.either_body(Content)},
+    responses=openapi.success(200, "the vectors", EMBEDDINGS) | openapi.problems(*openapi.FORM_BODY),
+    openapi_extra={"requestBody": openapi.body(Content, FORM, JSON)},
 )
 async def embeddings(request: Request) -> Response:
     """The unit vector of each view that is sent."""
@@ -49,18 +46,9 @@ async def embeddings(request: Request) -> Response:
     no_query(request)
     services = services_of(request)
     content = await from_form_or_json(request, Content)
-    content.require_one()
     vectors = await services.encoder.vectors(content.image, content.title, Priority.QUERY)
     rows = {str(view): tuple(vector.tolist()) for view, vector in vectors.items()}
     return json_answer(EmbeddingsAnswer(rows, services.bundle.fingerprint, ms_since(started)))
-
-
-def _require_either(name: str, side: Side) -> None:
-    if side.posting_id is None:
-        side.require_one()
-    elif side.title is not None or side.image is not None:
-        message = "expected a posting_id, or a title and a picture, got both; leave one out"
-        raise InvalidRequest(message, [Finding(f"/{name}", message)])
 
 
 async def _candidate(services: Services, side: Side) -> Candidate | Posting:

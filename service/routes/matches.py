@@ -10,7 +10,7 @@ from service import openapi
 from service.answers import json_answer
 from service.batcher import Priority
 from service.posting_ids import path_id
-from service.requests import from_form_or_json, from_query, no_query
+from service.requests import FORM, JSON, from_form_or_json, from_query, no_query
 from service.routes.examples import MATCHES
 from service.schemas import MatchOptions, MatchRequest
 from service.services import services_of
@@ -20,9 +20,8 @@ router = APIRouter(tags=["matches"])
 
 @router.post(
     "/v1/matches",
-    responses=openapi.success(200, "the matches", MATCHES)
-    | openapi.problems(*openapi.FORM_BODY, *openapi.CONTENT, *openapi.ID, *openapi.READ),
-    openapi_extra={"requestBody": openapi.either_body(MatchRequest)},
+    responses=openapi.success(200, "the matches", MATCHES) | openapi.problems(*openapi.FORM_BODY, *openapi.STORED),
+    openapi_extra={"requestBody": openapi.body(MatchRequest, FORM, JSON)},
 )
 async def match(request: Request) -> Response:
     """Which postings show the same product as this picture, this title, or both?"""
@@ -30,7 +29,6 @@ async def match(request: Request) -> Response:
     no_query(request)
     services = services_of(request)
     wanted = await from_form_or_json(request, MatchRequest)
-    wanted.require_one()
     vectors = await services.encoder.vectors(wanted.image, wanted.title, Priority.QUERY)
     return json_answer(await services.matcher.match(vectors, wanted, wanted.exclude, started))
 
@@ -38,8 +36,8 @@ async def match(request: Request) -> Response:
 @router.get(
     "/v1/postings/{posting_id}/matches",
     responses=openapi.success(200, "the matches", MATCHES)
-    | openapi.problems(*openapi.ID, *openapi.QUERY, *openapi.READ, "unknown-posting"),
-    openapi_extra={"parameters": [*openapi.query(MatchOptions)]},
+    | openapi.problems(*openapi.QUERY, *openapi.STORED, "unknown-posting"),
+    openapi_extra={"parameters": openapi.query(MatchOptions)},
 )
 async def match_stored(request: Request) -> Response:
     """Which other postings show the same product as this stored one? Nothing is encoded."""

@@ -14,7 +14,7 @@ from service.answers import MatchAnswer, Page, PostingAnswer, WrittenAnswer, in_
 from service.bundle.picture import thumbnail
 from service.catalogue import Stored
 from service.posting_ids import cursor_of, path_id
-from service.requests import etag, from_form, from_json, from_query, no_query, precondition_of
+from service.requests import FORM, JSON, etag, from_form, from_json, from_query, no_query, precondition_of
 from service.routes.examples import CREATED, PAGE, POSTING, REPLACED
 from service.schemas import ListOptions, MatchOptions, PatchRequest, PictureOptions, PutOptions, PutRequest
 from service.services import services_of
@@ -28,9 +28,9 @@ router = APIRouter(tags=["postings"])
     "/v1/postings/{posting_id}",
     responses=openapi.success(200, "replaced, or unchanged", REPLACED)
     | openapi.success(201, "created", CREATED)
-    | openapi.problems(*openapi.FORM_BODY, *openapi.CONTENT, *openapi.ID, *openapi.WRITE),
+    | openapi.problems(*openapi.FORM_BODY, *openapi.WRITE),
     openapi_extra={
-        "requestBody": openapi.form_body(PutRequest),
+        "requestBody": openapi.body(PutRequest, FORM),
         "parameters": [*openapi.query(PutOptions), *openapi.PRECONDITIONS],
     },
 )
@@ -40,11 +40,10 @@ async def put(request: Request) -> Response:
     services = services_of(request)
     posting_id, options, precondition = path_id(request), from_query(request, PutOptions), precondition_of(request)
     draft = await from_form(request, PutRequest)
-    draft.require_one()
     stored = await services.catalogue.put(posting_id, draft.image, draft.title, draft.metadata, precondition)
-    matches = None
-    if options.matches == "true":
-        matches = await services.matcher.match(stored.vectors, MatchOptions(), [posting_id], started)
+    if options.matches == "false":
+        return _written(posting_id, stored, None)
+    matches = await services.matcher.match(stored.vectors, MatchOptions(), [posting_id], started)
     return _written(posting_id, stored, matches)
 
 
@@ -52,9 +51,9 @@ async def put(request: Request) -> Response:
     "/v1/postings/{posting_id}",
     responses=openapi.success(200, "changed, or unchanged", REPLACED)
     | openapi.problems(
-        *openapi.JSON_BODY, *openapi.TITLE, *openapi.ID, *openapi.WRITE, "unknown-posting", "model-fault", "worker-died"
+        *openapi.JSON_BODY, *openapi.TITLE, *openapi.WRITE, "unknown-posting", "model-fault", "worker-died"
     ),
-    openapi_extra={"requestBody": openapi.json_body(PatchRequest), "parameters": [*openapi.PRECONDITIONS]},
+    openapi_extra={"requestBody": openapi.body(PatchRequest, JSON), "parameters": openapi.PRECONDITIONS},
 )
 async def patch(request: Request) -> Response:
     """Change title or metadata of a posting; its picture stays."""
@@ -68,7 +67,7 @@ async def patch(request: Request) -> Response:
 @router.get(
     "/v1/postings/{posting_id}",
     responses=openapi.success(200, "the posting", POSTING)
-    | openapi.problems(*openapi.ID, *openapi.READ, "unknown-posting", "unknown-field"),
+    | openapi.problems(*openapi.STORED, "unknown-posting", "unknown-field"),
 )
 async def get(request: Request) -> Response:
     """One stored posting; its ETag is its revision."""
@@ -82,13 +81,8 @@ async def get(request: Request) -> Response:
     response_class=Response,
     responses=openapi.bytes_answer("image/jpeg", "the picture")
     | {304: {"description": "the picture of If-None-Match"}}
-    | openapi.problems(*openapi.ID, *openapi.QUERY, *openapi.READ, "unknown-posting", "picture-not-kept"),
-    openapi_extra={
-        "parameters": [
-            *openapi.query(PictureOptions),
-            openapi.header("If-None-Match", "the ETag of a picture that the caller has; 304 where it is the same"),
-        ]
-    },
+    | openapi.problems(*openapi.QUERY, *openapi.STORED, "unknown-posting", "picture-not-kept"),
+    openapi_extra={"parameters": [*openapi.query(PictureOptions), openapi.header("If-None-Match", "304 if it holds")]},
 )
 async def picture(request: Request) -> Response:
     """The stored picture, re-encoded and without metadata."""
@@ -107,8 +101,8 @@ async def picture(request: Request) -> Response:
     "/v1/postings/{posting_id}",
     status_code=204,
     response_class=Response,
-    responses=openapi.problems(*openapi.ID, *openapi.WRITE, "unknown-field"),
-    openapi_extra={"parameters": [*openapi.PRECONDITIONS]},
+    responses=openapi.problems(*openapi.WRITE, "unknown-field"),
+    openapi_extra={"parameters": openapi.PRECONDITIONS},
 )
 async def delete(request: Request) -> Response:
     """Remove a posting, also one that is not there."""
@@ -119,7 +113,7 @@ async def delete(request: Request) -> Response:
 
 @router.get(
     "/v1/postings",
-    responses=openapi.success(200, "one page", PAGE) | openapi.problems(*openapi.QUERY, *openapi.ID, *openapi.READ),
+    responses=openapi.success(200, "one page", PAGE) | openapi.problems(*openapi.QUERY, *openapi.STORED),
     openapi_extra={"parameters": openapi.query(ListOptions)},
 )
 async def list_postings(request: Request) -> Response:
