@@ -90,8 +90,7 @@ def _largest_extent(data: bytes, properties: Part) -> tuple[int, int]:
 
 def _items(data: bytes, info: Part) -> Iterator[tuple[int, int]]:
     """Id of every item, and where its type stands."""
-    count_size = 2 if data[info.content] == 0 else 4
-    for box in _boxes(data, info.content + 4 + count_size, info.end):
+    for box in _boxes(data, info.content + (8 if data[info.content] else 6), info.end):
         id_at = box.content + 4
         id_end = id_at + (2 if data[box.content] < 3 else 4)
         yield int.from_bytes(data[id_at:id_end]), id_end + 2
@@ -127,8 +126,7 @@ def _payloads(data: bytes, meta: dict[bytes, Part]) -> dict[int, bytes]:
 
 def _coded_pixels(stream: bytes) -> int:
     """The pixels of the largest frame that an AV1 stream announces; walks its units without decoding them."""
-    pixels = 0
-    frames = 0
+    pixels = frames = 0
     reader = Reader(stream)
     while reader.left_bytes:
         reader.bits(1)

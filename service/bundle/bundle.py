@@ -10,7 +10,7 @@ from service.bundle.decision import Decision
 from service.bundle.encoder import ImageEncoder, TitleEncoder
 from service.bundle.errors import DamagedBundle
 from service.bundle.golden import GOLDEN, compare_golden, read_golden
-from service.bundle.manifest import EncoderSpec, Manifest, PictureSpec, TitleSpec, read_manifest
+from service.bundle.manifest import MANIFEST_ADAPTER, EncoderSpec, Manifest, PictureSpec, TitleSpec, read_document
 from service.bundle.picture import decode_picture, picture_tensor
 from service.bundle.sealing import SUMS, digest_of, verify_seal
 from service.bundle.title import TitleTokenizer
@@ -43,7 +43,7 @@ def load_bundle(path: Path, *, threads: int) -> Bundle:
     Raises DamagedBundle and GoldenMismatch.
     """
     digests = verify_seal(path)
-    manifest = read_manifest(path / MANIFEST)
+    manifest = read_document(path / MANIFEST, MANIFEST_ADAPTER)
     expected = compute_encoder_id(digests, manifest.encoders, manifest.picture, manifest.title)
     if expected != manifest.encoder_id:
         raise DamagedBundle(f"{path / MANIFEST}: encoder_id: expected {expected}, got {manifest.encoder_id}")

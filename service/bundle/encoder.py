@@ -16,18 +16,14 @@ _Feeds = Mapping[str, NDArray[np.generic]]
 
 
 class ImageEncoder:
-    """Pictures to unit vectors. Thread-safe."""
+    """Pictures, as `picture_tensor` gives them, to unit vectors. Thread-safe."""
 
     def __init__(self, path: Path, spec: EncoderSpec, *, threads: int) -> None:
         self.spec = spec
         self._session = _open_session(path, {"pixels"}, threads)
 
     def encode(self, tensors: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """
-        Encode a batch (n, height, width, 3) as `picture_tensor` gives it; one row at a time where rows are dependent.
-
-        Returns (n, dimension) float32, unit rows. Raises ModelFault where one is not.
-        """
+        """Encode (n, height, width, 3) uint8 to (n, dimension) unit rows; raise ModelFault where one is not."""
         batches = [tensors] if self.spec.rows_independent else [row[None] for row in tensors]
         return np.concatenate([_run(self._session, {"pixels": batch}, self.spec) for batch in batches])
 
@@ -41,11 +37,7 @@ class TitleEncoder:
         self._session = _open_session(path, {"input_ids", "attention_mask"}, threads)
 
     def encode(self, titles: Sequence[str]) -> NDArray[np.float32]:
-        """
-        Encode titles; one at a time, unpadded, where quantisation makes a row depend on its neighbours.
-
-        Returns (n, dimension) float32, unit rows. Raises ModelFault where one is not.
-        """
+        """Encode n titles to (n, dimension) unit rows; raise ModelFault where one is not."""
         tokens = [self._tokenizer.encode(title) for title in titles]
         batches = [tokens] if self.spec.rows_independent else [[ids] for ids in tokens]
         return np.concatenate([_run(self._session, _padded(batch), self.spec) for batch in batches])

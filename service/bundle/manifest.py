@@ -12,7 +12,6 @@ from service.bundle.errors import DamagedBundle
 from service.bundle.views import Goal, View
 
 STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
-
 T = TypeVar("T")
 Score = Annotated[float, Field(ge=-1, le=1)]
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -23,9 +22,9 @@ class PictureSpec:
     """
     How a picture becomes a tensor; part of the encoder id.
 
-    `decode_side` is the one reduced-size target of decoding, in pixels of the shorter side: tensor and stored picture
-    both come from that one decode. `crop` is "none": the whole picture is squeezed into height x width. `mean` and
-    `std` (RGB, 0..1) are applied inside the ONNX graph and stand here for the reader.
+    `decode_side` is the shorter side, in pixels, down to which decoding may shrink, for tensor and stored picture
+    alike. `crop` is "none": the whole picture is squeezed into height x width. `mean` and `std` (RGB, 0..1) are applied
+    inside the ONNX graph and stand here for the reader.
     """
 
     height: int
@@ -102,17 +101,12 @@ class Manifest:
     provenance: Mapping[str, str]
 
 
-_ADAPTER = TypeAdapter(Manifest)
-
-
-def read_manifest(path: Path) -> Manifest:
-    """Read bundle.json. Raises DamagedBundle."""
-    return read_document(path, _ADAPTER)
+MANIFEST_ADAPTER = TypeAdapter(Manifest)
 
 
 def write_manifest(path: Path, manifest: Manifest) -> None:
     """Write bundle.json, indented and with sorted keys, so that two equal bundles are equal bytes."""
-    document = _ADAPTER.dump_python(manifest, mode="json")
+    document = MANIFEST_ADAPTER.dump_python(manifest, mode="json")
     path.write_text(json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

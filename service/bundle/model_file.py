@@ -21,7 +21,7 @@ _CHILDREN = {
     "tensor": {},
 }
 _EXTERNAL_DATA, _DATA_LOCATION = 13, 14
-_VARINT, _BYTES = 0, 2
+_VARINT, _BYTES = 0, 2  # wire types
 _FIXED_BYTES = {1: 8, 5: 4}
 
 

@@ -1,5 +1,6 @@
 """From a picture's bytes to pixels, to the encoder's tensor, and to the small picture that is kept."""
 
+import contextlib
 import io
 import struct
 from collections.abc import Mapping
@@ -76,18 +77,14 @@ def _orientation(exif: bytes) -> int:
     Written here because Pillow's own reader parses every tag, and raises or warns on bad ones (TIFF 6.0, section 2).
     """
     tiff = exif.removeprefix(b"Exif\x00\x00")
-    order = {b"II": "<", b"MM": ">"}.get(tiff[:2])
-    if order is None:
-        return 1
-    try:
+    with contextlib.suppress(KeyError, struct.error):
+        order = {b"II": "<", b"MM": ">"}[tiff[:2]]
         (directory,) = struct.unpack_from(order + "I", tiff, 4)
         (entries,) = struct.unpack_from(order + "H", tiff, directory)
         for entry in range(entries):
             tag, kind, count, value = struct.unpack_from(order + "HHIH", tiff, directory + 2 + 12 * entry)
             if tag == _ORIENTATION_TAG:
                 return value if (kind, count) == (_SHORT, 1) else 1
-    except struct.error:
-        return 1
     return 1
 
 

@@ -46,14 +46,12 @@ def _read_sums(sums: Path) -> dict[str, str]:
 
 
 def _files(directory: Path) -> set[str]:
-    """Regular files below the directory, itself left out; links are refused, so no path can lead outside."""
-    names: set[str] = set()
-    for path in directory.rglob("*"):
-        if path.is_symlink() or not (path.is_dir() or path.is_file()):
+    """Regular files below the directory, SHA256SUMS left out; links are refused, so no path can lead outside."""
+    paths = [path for path in directory.rglob("*") if path.is_symlink() or not path.is_dir()]
+    for path in paths:
+        if path.is_symlink() or not path.is_file():
             raise DamagedBundle(f"{path}: expected a regular file, found a link or a device")
-        if path.is_file() and path != directory / SUMS:
-            names.add(path.relative_to(directory).as_posix())
-    return names
+    return {path.relative_to(directory).as_posix() for path in paths} - {SUMS}
 
 
 def digest_of(path: Path) -> str:
