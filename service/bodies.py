@@ -69,11 +69,7 @@ async def next_chunk(stream: AsyncIterator[bytes], deadline: float) -> bytes | N
 
 
 def parse_json(raw: bytes) -> object:
-    """
-    Parse JSON strictly: UTF-8 without BOM, no duplicate key, no NaN or infinity, whole numbers of 64 bits at most.
-
-    Raises MalformedJson.
-    """
+    """Parse JSON strictly: UTF-8, no BOM, no key twice, finite numbers, integers of 64 bits. Raises MalformedJson."""
     try:
         text = raw.decode()
         # Before parsing: millions of small values take seconds and gigabytes, though the bytes are few.

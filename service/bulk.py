@@ -8,16 +8,14 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from service.admission import BulkGate
 from service.answers import BulkLine, json_bytes
 from service.batcher import Priority
 from service.bodies import BODY_SECONDS, MAX_JSON_BYTES, next_chunk, parse_json, too_large
-from service.catalogue import Catalogue
 from service.errors import BodyTooLarge, Finding, InvalidRequest, ServiceError
-from service.metrics import Metrics
 from service.posting_ids import check_id
 from service.problems import kind_of, problem_of
 from service.schemas import MAX_BULK_BYTES, MAX_LINES, BulkDelete, BulkPatch, BulkPut, validated
+from service.services import Services
 
 NDJSON = "application/x-ndjson"
 MAX_LINE_BYTES = MAX_JSON_BYTES
@@ -26,13 +24,7 @@ _OPERATIONS: Mapping[str, type[Operation]] = {"put": BulkPut, "patch": BulkPatch
 
 
 async def lines_of(request: Request) -> AsyncIterator[bytes]:
-    """
-    The lines of a body, as they arrive; LF or CRLF ends one (CR is white space to JSON), the last one needs neither.
-
-    Raises:
-        BodyTooLarge: one line, all lines or their number beyond the limits.
-        BodyTooSlow: nothing came for a while.
-    """
+    """The lines of a body, as they arrive; a CR before LF is white space to JSON. Raises BodyTooLarge, BodyTooSlow."""
     stream, buffer, is_whole = aiter(request.stream()), bytearray(), False
     lines = passed = searched = 0
     while buffer or not is_whole:
@@ -57,15 +49,45 @@ async def lines_of(request: Request) -> AsyncIterator[bytes]:
         yield line
 
 
-class BulkLoad:
-    """What becomes of the lines of one request."""
+class BulkResponse(Response):
+    """
+    The answer to a bulk load, sent line by line while the request is still being read.
 
-    def __init__(self, catalogue: Catalogue, gate: BulkGate, metrics: Metrics, request_id: str) -> None:
-        self._catalogue, self._gate, self._metrics, self._request_id = catalogue, gate, metrics, request_id
+    Starlette's streaming response would wait for the client to leave, and take the rest of the body for that.
+    """
+
+    def __init__(self, first: bytes, lines: AsyncIterator[bytes], services: Services, request_id: str) -> None:
+        super().__init__(media_type=NDJSON)
+        del self.headers["content-length"]
+        self._first, self._lines, self._request_id = first, lines, request_id
+        self._catalogue, self._gate, self._metrics = services.catalogue, services.bulk_gate, services.metrics
         self._latest: dict[str, asyncio.Task[bytes]] = {}
 
-    async def begin(self, number: int, line: bytes) -> asyncio.Task[bytes]:
-        """Begin with a line once there is room; the task gives the line of the answer and never raises."""
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        # Bounded, so that a client that does not read its answers is not read from either.
+        begun: asyncio.Queue[asyncio.Task[bytes] | None] = asyncio.Queue(MAX_LINES)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._read(begun))
+            while (task := await begun.get()) is not None:
+                await send({"type": "http.response.body", "body": await task + b"\n", "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def _read(self, begun: "asyncio.Queue[asyncio.Task[bytes] | None]") -> None:
+        number = 1
+        await begun.put(await self._begin(number, self._first))
+        try:
+            async for line in self._lines:
+                number += 1
+                await begun.put(await self._begin(number, line))
+        except ServiceError as exc:
+            await begun.put(asyncio.create_task(self._refused(number + 1, None, exc)))
+        except ClientDisconnect:
+            pass  # what was read is finished
+        await begun.put(None)
+
+    async def _begin(self, number: int, line: bytes) -> asyncio.Task[bytes]:
+        # Once there is room; the task gives the line of the answer and never raises.
         await self._gate.enter(len(line))
         posting_id = None
         try:
@@ -73,7 +95,7 @@ class BulkLoad:
             posting_id = check_id(fields.get("posting_id"))
             operation = validated(_OPERATIONS[str(fields["op"])], fields)
         except Exception as exc:  # noqa: BLE001 - whatever is wrong with a line is told in its answer
-            task = asyncio.create_task(self.refused(number, posting_id, exc))
+            task = asyncio.create_task(self._refused(number, posting_id, exc))
         else:
             task = asyncio.create_task(self._answered(number, operation, self._latest.get(posting_id)))
             self._latest[posting_id] = task
@@ -86,7 +108,7 @@ class BulkLoad:
         try:
             return json_bytes(BulkLine(number, operation.posting_id, await self._apply(operation), None))
         except Exception as exc:  # noqa: BLE001 - whatever is wrong with a line is told in its answer
-            return await self.refused(number, operation.posting_id, exc)
+            return await self._refused(number, operation.posting_id, exc)
 
     async def _apply(self, operation: Operation) -> int:
         bulk = Priority.BULK
@@ -101,47 +123,10 @@ class BulkLoad:
                 await self._catalogue.delete(posting_id)
                 return 204
 
-    async def refused(self, number: int, posting_id: str | None, exc: Exception) -> bytes:
-        """The line of the answer that tells a problem."""
+    async def _refused(self, number: int, posting_id: str | None, exc: Exception) -> bytes:
         self._metrics.problem(kind_of(exc).slug)
         problem = problem_of(exc, self._request_id)
         return json_bytes(BulkLine(number, posting_id, problem.status, problem))
-
-
-class BulkResponse(Response):
-    """
-    The answer to a bulk load, sent line by line while the request is still being read.
-
-    Starlette's streaming response would wait for the client to leave, and take the rest of the body for that.
-    """
-
-    def __init__(self, first: bytes, lines: AsyncIterator[bytes], load: BulkLoad) -> None:
-        super().__init__(media_type=NDJSON)
-        del self.headers["content-length"]
-        self._first, self._lines, self._load = first, lines, load
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        # Bounded, so that a client that does not read its answers is not read from either.
-        begun: asyncio.Queue[asyncio.Task[bytes] | None] = asyncio.Queue(MAX_LINES)
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._read(begun))
-            while (task := await begun.get()) is not None:
-                await send({"type": "http.response.body", "body": await task + b"\n", "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
-
-    async def _read(self, begun: "asyncio.Queue[asyncio.Task[bytes] | None]") -> None:
-        number = 1
-        await begun.put(await self._load.begin(number, self._first))
-        try:
-            async for line in self._lines:
-                number += 1
-                await begun.put(await self._load.begin(number, line))
-        except ServiceError as exc:
-            await begun.put(asyncio.create_task(self._load.refused(number + 1, None, exc)))
-        except ClientDisconnect:
-            pass  # what was read is finished
-        await begun.put(None)
 
 
 def _fields(line: bytes) -> dict[str, object]:

@@ -46,7 +46,8 @@ class Exchanges:
         try:
             await self._answer(exchange)
         finally:
-            exchange.stop_watching()
+            if exchange.watcher is not None:
+                exchange.watcher.cancel()
             self._account(exchange, time.perf_counter() - started)
 
     async def _answer(self, exchange: "_Exchange") -> None:
@@ -68,7 +69,7 @@ class Exchanges:
         # Only what will queue; a bulk load is slowed down line by line, not refused.
         if (exchange.has_body or exchange.path.endswith("/matches")) and exchange.path != BULK_PATH:
             self._admission.require_room()
-        with self._admission.let_in(exchange.body_bytes()):
+        with self._admission.let_in(content_length(exchange.headers) if exchange.has_body else 0):
             await self._app(exchange.scope, exchange.receive, exchange.send)
 
     async def _refuse(self, exchange: "_Exchange", exc: Exception) -> None:
@@ -105,32 +106,28 @@ class _Exchange:
         self.gone = self._is_answered = False
         self.deadline: asyncio.Timeout | None = None
         self._receive, self._send = receive, send
-        self._headers = Headers(scope=scope)
-        asked = self._headers.get("x-request-id", "")
+        self.headers = Headers(scope=scope)
+        asked = self.headers.get("x-request-id", "")
         self.request_id = scope["state"]["request_id"] = asked if _REQUEST_ID.fullmatch(asked) else uuid.uuid4().hex
-        self.has_body = self._headers.get("content-length", "0") != "0" or "transfer-encoding" in self._headers
+        self.has_body = self.headers.get("content-length", "0") != "0" or "transfer-encoding" in self.headers
         self._body_awaited = self.has_body
-        self._watcher: asyncio.Task[None] | None = None
+        self.watcher: asyncio.Task[None] | None = None
 
     def timeout_s(self) -> float | None:
         """The caller's own deadline. Raises MalformedHeader."""
-        value = self._headers.get("x-request-timeout-ms")
+        value = self.headers.get("x-request-timeout-ms")
         if value is None:
             return None
         if not _TIMEOUT_MS.fullmatch(value) or int(value) > MAX_TIMEOUT_MS:
             raise MalformedHeader(f"expected an X-Request-Timeout-Ms of 1 to {MAX_TIMEOUT_MS}, got something else")
         return int(value) / 1e3
 
-    def body_bytes(self) -> int | None:
-        """Length of the body; None where only its end will tell. Raises MalformedHeader."""
-        return content_length(self._headers) if self.has_body else 0
-
     async def receive(self) -> Message:
         """The next piece of the body; once it is whole, the client is watched."""
         message = await self._receive()
         if self._body_awaited and message["type"] == "http.request" and not message.get("more_body", False):
             self._body_awaited = False
-            self._watcher = asyncio.create_task(self._watch())
+            self.watcher = asyncio.create_task(self._watch())
         return message
 
     async def send(self, message: Message) -> None:
@@ -145,11 +142,6 @@ class _Exchange:
                 await self._discard()
                 message = {"type": "http.response.body", "body": b""}
         await self._send(message)
-
-    def stop_watching(self) -> None:
-        """To be called when the answer is out."""
-        if self._watcher is not None:
-            self._watcher.cancel()
 
     async def _watch(self) -> None:
         # What a client has given up is not worth encoding: it leaves the queues.

@@ -1,7 +1,7 @@
 """From vectors to a decision: which postings count as the same product, and why."""
 
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,11 +34,7 @@ class Candidate:
 
 
 class Matcher:
-    """
-    The decision over what the index finds. Called from the event loop, which it never blocks.
-
-    Looked at are, for each set of shared views, the `NEAREST` postings by fused score; `limit` cuts only the answer.
-    """
+    """The decision over the `NEAREST` postings of each set of shared views. Called from the event loop."""
 
     def __init__(
         self,
@@ -58,13 +54,7 @@ class Matcher:
     async def match(
         self, vectors: Vectors, options: MatchOptions, exclude: Collection[str], started: float
     ) -> MatchAnswer:
-        """
-        Find the postings that show the same product.
-
-        Args:
-            vectors: per view of the query, (dim,), unit.
-            started: `time.perf_counter()` when the request began.
-        """
+        """The postings that show the same product as these unit vectors (dim,); `started` by `perf_counter`."""
         thresholds = self._thresholds(options)
 
         def search() -> list[Hit]:
@@ -73,10 +63,11 @@ class Matcher:
         hits = await self._stages.through(self.lane, search, Priority.QUERY)
         found = sorted((self._match(hit.posting, hit.scores, options.goal, thresholds) for hit in hits), key=_rank)
         accepted = [match for match in found if match.score >= match.threshold]
+        rejected = (match for match in found if match.score < match.threshold)
         return MatchAnswer(
             matches=tuple(accepted[: options.limit]),
             goal=options.goal,
-            best_rejected=_best_rejected(found),
+            best_rejected=next((Rejected(str(m.posting_id), m.score, m.threshold, m.views) for m in rejected), None),
             limit_reached=len(accepted) > options.limit,
             model=self._fingerprint,
             took_ms=ms_since(started),
@@ -126,13 +117,6 @@ class Matcher:
 
 def _rank(match: Match) -> tuple[float, float, bytes]:
     return -match.probability, -match.score, (match.posting_id or "").encode()
-
-
-def _best_rejected(ranked: Iterable[Match]) -> Rejected | None:
-    for match in ranked:
-        if match.score < match.threshold:
-            return Rejected(str(match.posting_id), match.score, match.threshold, match.views)
-    return None
 
 
 def _cosine(a: NDArray[np.float32] | NDArray[np.float16], b: NDArray[np.float32] | NDArray[np.float16]) -> float:

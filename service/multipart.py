@@ -38,12 +38,7 @@ class Form:
 
 
 async def read_form(request: Request, names: Collection[str]) -> Form:
-    """
-    Read a multipart body; of the fields in `names`, `image` is a file, all others are text.
-
-    Raises:
-        UnsupportedMediaType, BodyTooLarge, BodyTooSlow, and what `FormReader` raises.
-    """
+    """Read a multipart body. Raises UnsupportedMediaType, BodyTooLarge, BodyTooSlow, and what `FormReader` raises."""
     require_media_type(request, "multipart/form-data")
     if (content_length(request.headers) or 0) > MAX_FORM_BYTES:
         raise ImageTooLarge(PICTURE_TOO_LARGE)

@@ -1,7 +1,6 @@
 """What FastAPI cannot see in routes that take a bare request: bodies, queries, ids in paths, problems."""
 
 import json
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, is_dataclass
 from http import HTTPStatus
@@ -35,10 +34,13 @@ WRITE = (*STORED, "revision-mismatch", "insufficient-storage", "storage-failed")
 
 def problems(*slugs: str) -> Responses:
     """The responses of a route that may answer these problems, with examples."""
-    by_status: dict[int, list[str]] = defaultdict(list)
-    for slug in sorted({*slugs, *ALWAYS}):
-        by_status[_KINDS[slug].status].append(slug)
-    return {status: _problem_response(status, found) for status, found in sorted(by_status.items())}
+    found: Responses = {}
+    for kind in sorted((_KINDS[slug] for slug in {*slugs, *ALWAYS}), key=lambda kind: (kind.status, kind.slug)):
+        content: dict[str, Any] = {MEDIA_TYPE: {"schema": _ref(Problem), "examples": {}}}
+        answer = found.setdefault(kind.status, {"description": HTTPStatus(kind.status).phrase, "content": content})
+        example = Problem(kind.type, kind.title, kind.status, "expected …, got …; do …", "4f1c0a", ())
+        answer["content"][MEDIA_TYPE]["examples"][kind.slug] = {"value": asdict(example)}
+    return found
 
 
 def success(status: int, description: str, example: object, media_type: str = JSON) -> Responses:
@@ -118,11 +120,3 @@ _COMMON_HEADERS = (
 
 def _ref(kind: type) -> dict[str, str]:
     return {"$ref": _REFS.format(model=kind.__name__)}
-
-
-def _problem_response(status: int, slugs: Sequence[str]) -> dict[str, Any]:
-    kinds = [_KINDS[slug] for slug in slugs]
-    texts = ("expected …, got …; do …", "4f1c0a", ())
-    examples = {kind.slug: {"value": asdict(Problem(kind.type, kind.title, status, *texts))} for kind in kinds}
-    content = {MEDIA_TYPE: {"schema": _ref(Problem), "examples": examples}}
-    return {"description": HTTPStatus(status).phrase, "content": content}

@@ -27,12 +27,8 @@ def check_id(value: object) -> str:
 
 
 def path_id(request: Request) -> str:
-    """
-    The posting id of a path. Raises IdInvalid.
-
-    Servers decode a path leniently; two paths that are not UTF-8 would then name one id.
-    """
-    try:
+    """The posting id of a path. Raises IdInvalid."""
+    try:  # servers decode a path leniently: two paths that are not UTF-8 would name one id
         unquote_to_bytes(request.scope["raw_path"]).decode()
     except UnicodeDecodeError as exc:
         raise _invalid() from exc

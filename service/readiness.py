@@ -8,11 +8,7 @@ from service.services import Services
 
 
 def readiness_of(services: Services) -> Readiness:
-    """
-    Look at each part. Blocks for a small write to the disk.
-
-    A disk that takes no write leaves the service "degraded": reads and matches go on.
-    """
+    """Look at each part, with a small write to the disk; without it the service is "degraded": reads go on."""
     admission, index = services.admission, services.index
     faults = [f"{lane.name}: {lane.fault}" for lane in admission.lanes if lane.fault is not None]
     backlog, most = admission.backlog_ms(), admission.max_queued_ms

@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from service import openapi
 from service.bodies import require_media_type
-from service.bulk import NDJSON, BulkLoad, BulkResponse, lines_of
+from service.bulk import NDJSON, BulkResponse, lines_of
 from service.errors import EmptyBulk
 from service.requests import no_query
 from service.routes.examples import BULK_LINE
@@ -26,17 +26,11 @@ router = APIRouter(tags=["bulk"])
     openapi_extra={"requestBody": openapi.lines_body([BulkPut, BulkPatch, BulkDelete])},
 )
 async def bulk(request: Request) -> Response:
-    """
-    Put, patch and delete many postings.
-
-    Not atomic: good lines are committed, bad ones reported with a problem document. Lines apply in order.
-    """
+    """Put, patch and delete many postings: good lines are committed in order, bad ones are reported."""
     no_query(request)
     require_media_type(request, NDJSON)
-    services = services_of(request)
     lines = lines_of(request)
     first = await anext(lines, None)
     if first is None:
         raise EmptyBulk("expected at least one line, got none")
-    load = BulkLoad(services.catalogue, services.bulk_gate, services.metrics, request.state.request_id)
-    return BulkResponse(first, lines, load)
+    return BulkResponse(first, lines, services_of(request), request.state.request_id)
