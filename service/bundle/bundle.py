@@ -37,11 +37,7 @@ class Bundle:
 
 
 def load_bundle(path: Path, *, threads: int) -> Bundle:
-    """
-    Verify the bundle in a directory and open its encoders, each run of which takes `threads` processor threads.
-
-    Raises DamagedBundle and GoldenMismatch.
-    """
+    """Verify a bundle and open its encoders, each on so many threads. Raises DamagedBundle and GoldenMismatch."""
     digests = verify_seal(path)
     manifest = read_document(path / MANIFEST, MANIFEST_ADAPTER)
     expected = compute_encoder_id(digests, manifest.encoders, manifest.picture, manifest.title)
