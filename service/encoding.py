@@ -46,30 +46,16 @@ class PostingEncoder:
         self._bundle, self._stored_side = bundle, stored_side
         self._require_room, self._stages = require_room, stages
         specs = bundle.manifest.encoders
-        batched = {view: specs[view].rows_independent for view in specs}
-        self._decode_lane: Lane[Callable[[], Decoded], Decoded] = Lane(
-            "decode",
-            run_calls,
-            workers=threads,
-            max_batch=1,
-            ms_per_unit=10.0,  # a unit is a megabyte of picture
-            observe_batch=observe_batch,
+        self._decode_lane: Lane[Callable[[], Decoded], Decoded] = Lane(  # a unit is a megabyte of picture
+            "decode", run_calls, workers=threads, max_batch=1, ms_per_unit=10.0, observe_batch=observe_batch
         )
-        self._image_lane: Lane[NDArray[np.uint8], Vector] = Lane(
-            "image",
-            lambda tensors: list(bundle.image.encode(np.stack(tensors))),
-            workers=1 if batched[View.IMAGE] else threads,
-            max_batch=MAX_IMAGE_BATCH if batched[View.IMAGE] else 1,
-            ms_per_unit=5.0,
-            observe_batch=observe_batch,
+        workers, batch = (1, MAX_IMAGE_BATCH) if specs[View.IMAGE].rows_independent else (threads, 1)
+        self._image_lane = Lane(
+            "image", self._images, workers=workers, max_batch=batch, ms_per_unit=5.0, observe_batch=observe_batch
         )
-        self._title_lane: Lane[str, Vector] = Lane(
-            "title",
-            lambda titles: list(bundle.title.encode(titles)),
-            workers=1 if batched[View.TITLE] else threads,
-            max_batch=MAX_TITLE_BATCH if batched[View.TITLE] else 1,
-            ms_per_unit=2.0,
-            observe_batch=observe_batch,
+        workers, batch = (1, MAX_TITLE_BATCH) if specs[View.TITLE].rows_independent else (threads, 1)
+        self._title_lane = Lane(
+            "title", self._titles, workers=workers, max_batch=batch, ms_per_unit=2.0, observe_batch=observe_batch
         )
 
     async def vectors(self, image: bytes | None, title: str | None, priority: Priority) -> Mapping[str, Vector]:
@@ -124,3 +110,9 @@ class PostingEncoder:
         spec = self._bundle.manifest.picture
         image = decode_picture(data, spec.decode_side)
         return picture_tensor(image, spec), stored_picture(image, stored_side) if stored_side else None
+
+    def _images(self, tensors: Sequence[NDArray[np.uint8]]) -> Sequence[Vector]:
+        return list(self._bundle.image.encode(np.stack(tensors)))
+
+    def _titles(self, titles: Sequence[str]) -> Sequence[Vector]:
+        return list(self._bundle.title.encode(titles))

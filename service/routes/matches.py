@@ -1,4 +1,4 @@
-"""Matching: a picture and a title, or a stored posting, against the catalogue."""
+"""Matching against the catalogue, comparing two postings, and the bare vectors."""
 
 import time
 
@@ -6,14 +6,16 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from index.postings import Posting
 from service import openapi
-from service.answers import json_answer
+from service.answers import EmbeddingsAnswer, json_answer
 from service.batcher import Priority
+from service.matcher import Candidate, ms_since
 from service.posting_ids import path_id
-from service.requests import FORM, JSON, from_form_or_json, from_query, no_query
-from service.routes.examples import MATCHES
-from service.schemas import MatchOptions, MatchRequest
-from service.services import services_of
+from service.requests import FORM, JSON, from_form_or_json, from_json, from_query, no_query
+from service.routes.examples import COMPARED, EMBEDDINGS, MATCHES
+from service.schemas import CompareRequest, Content, MatchOptions, MatchRequest, Side
+from service.services import Services, services_of
 
 router = APIRouter(tags=["matches"])
 
@@ -46,3 +48,42 @@ async def match_stored(request: Request) -> Response:
     options = from_query(request, MatchOptions)
     posting = await services.catalogue.get(path_id(request))
     return json_answer(await services.matcher.match(posting.vectors, options, [posting.posting_id], started))
+
+
+@router.post(
+    "/v1/compare",
+    responses=openapi.success(200, "the pair, judged", COMPARED)
+    | openapi.problems(*openapi.JSON_BODY, *openapi.CONTENT, *openapi.STORED, "unknown-posting"),
+    openapi_extra={"requestBody": openapi.body(CompareRequest, JSON)},
+)
+async def compare(request: Request) -> Response:
+    """Do these two postings, each stored or sent along, show the same product?"""
+    started = time.perf_counter()
+    no_query(request)
+    services = services_of(request)
+    pair = await from_json(request, CompareRequest)
+    a, b = await _candidate(services, pair.a), await _candidate(services, pair.b)
+    return json_answer(services.matcher.compare(a.vectors, b, started))
+
+
+@router.post(
+    "/v1/embeddings",
+    responses=openapi.success(200, "the vectors", EMBEDDINGS) | openapi.problems(*openapi.FORM_BODY),
+    openapi_extra={"requestBody": openapi.body(Content, FORM, JSON)},
+)
+async def embeddings(request: Request) -> Response:
+    """The unit vector of each view that is sent."""
+    started = time.perf_counter()
+    no_query(request)
+    services = services_of(request)
+    content = await from_form_or_json(request, Content)
+    vectors = await services.encoder.vectors(content.image, content.title, Priority.QUERY)
+    rows = {str(view): tuple(vector.tolist()) for view, vector in vectors.items()}
+    return json_answer(EmbeddingsAnswer(rows, services.bundle.fingerprint, ms_since(started)))
+
+
+async def _candidate(services: Services, side: Side) -> Candidate | Posting:
+    if side.posting_id is None:
+        vectors = await services.encoder.vectors(side.image, side.title, Priority.QUERY)
+        return Candidate(None, side.title, {}, vectors)
+    return await services.catalogue.get(side.posting_id)
