@@ -37,7 +37,7 @@ def create_app(settings: Settings) -> FastAPI:
 def build_app(settings: Settings, load: Loader) -> FastAPI:
     """As `create_app`, with another way to come by a bundle."""
     admission, metrics = Admission(settings.upload_budget_mib * 1024 * 1024, settings.max_queued_ms), Metrics()
-    stages = Stages(metrics.stage)
+    stages = Stages(metrics.stage, metrics.batch)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[Mapping[str, Services]]:
@@ -86,12 +86,9 @@ def _open(
         stored_side=settings.stored_picture_side,
         require_room=admission.require_room,
         stages=stages,
-        observe_batch=metrics.batch,
     )
     opened.callback(encoder.close)
-    matcher = Matcher(
-        index, bundle.decision, bundle.fingerprint, threads=threads, stages=stages, observe_batch=metrics.batch
-    )
+    matcher = Matcher(index, bundle.decision, bundle.fingerprint, threads=threads, stages=stages)
     opened.callback(matcher.lane.close)
     lanes = admission.lanes = (*encoder.lanes(), matcher.lane)
     metrics.watch("kembar_index_postings", "Postings served.", "view_set", index.counts)

@@ -19,6 +19,7 @@ logger = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Run: TypeAlias = Callable[[Sequence[Item]], Sequence[Result]]
 
 
 class Priority(Enum):
@@ -59,7 +60,7 @@ class Lane(Generic[Item, Result]):
     def __init__(
         self,
         name: str,
-        run: Callable[[Sequence[Item]], Sequence[Result]],
+        run: Run[Item, Result],
         *,
         workers: int,
         max_batch: int,

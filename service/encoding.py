@@ -41,22 +41,16 @@ class PostingEncoder:
         stored_side: int,
         require_room: Callable[[], None],
         stages: Stages,
-        observe_batch: Callable[[str, int], None],
     ) -> None:
         self._bundle, self._stored_side = bundle, stored_side
         self._require_room, self._stages = require_room, stages
         specs = bundle.manifest.encoders
-        self._decode_lane: Lane[Callable[[], Decoded], Decoded] = Lane(  # a unit is a megabyte of picture
-            "decode", run_calls, workers=threads, max_batch=1, ms_per_unit=10.0, observe_batch=observe_batch
-        )
+        # A unit is a megabyte of picture.
+        self._decode_lane: Lane[Callable[[], Decoded], Decoded] = stages.lane("decode", run_calls, threads, 1, 10.0)
         workers, batch = (1, MAX_IMAGE_BATCH) if specs[View.IMAGE].rows_independent else (threads, 1)
-        self._image_lane = Lane(
-            "image", self._images, workers=workers, max_batch=batch, ms_per_unit=5.0, observe_batch=observe_batch
-        )
+        self._image_lane = stages.lane("image", self._images, workers, batch, 5.0)
         workers, batch = (1, MAX_TITLE_BATCH) if specs[View.TITLE].rows_independent else (threads, 1)
-        self._title_lane = Lane(
-            "title", self._titles, workers=workers, max_batch=batch, ms_per_unit=2.0, observe_batch=observe_batch
-        )
+        self._title_lane = stages.lane("title", self._titles, workers, batch, 2.0)
 
     async def vectors(self, image: bytes | None, title: str | None, priority: Priority) -> Mapping[str, Vector]:
         """Encode what is given. Raises Overloaded (bulk loads wait instead), PostingError, ModelFault."""

@@ -36,20 +36,9 @@ class Candidate:
 class Matcher:
     """The decision over the `NEAREST` postings of each set of shared views. Called from the event loop."""
 
-    def __init__(
-        self,
-        index: Index,
-        decision: Decision,
-        fingerprint: str,
-        *,
-        threads: int,
-        stages: Stages,
-        observe_batch: Callable[[str, int], None],
-    ) -> None:
+    def __init__(self, index: Index, decision: Decision, fingerprint: str, *, threads: int, stages: Stages) -> None:
         self._index, self._decision, self._fingerprint, self._stages = index, decision, fingerprint, stages
-        self.lane: Lane[Callable[[], list[Hit]], list[Hit]] = Lane(
-            "search", run_calls, workers=threads, max_batch=1, ms_per_unit=5.0, observe_batch=observe_batch
-        )
+        self.lane: Lane[Callable[[], list[Hit]], list[Hit]] = stages.lane("search", run_calls, threads, 1, 5.0)
 
     async def match(
         self, vectors: Vectors, options: MatchOptions, exclude: Collection[str], started: float

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import TypeVar
 
-from service.batcher import Lane, Priority
+from service.batcher import Lane, Priority, Run
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -14,10 +14,18 @@ QUEUE = "queue"  # the waiting for a worker, summed over all lanes; the other st
 
 
 class Stages:
-    """Times each stage, for the Server-Timing header of its request and for the histogram of all."""
+    """Makes the lanes and times the way through them, for the Server-Timing header and for the metrics."""
 
-    def __init__(self, observe: Callable[[str, float], None]) -> None:
-        self._observe = observe
+    def __init__(self, observe: Callable[[str, float], None], observe_batch: Callable[[str, int], None]) -> None:
+        self._observe, self._observe_batch = observe, observe_batch
+
+    def lane(
+        self, name: str, run: Run[Item, Result], workers: int, max_batch: int, ms_per_unit: float
+    ) -> Lane[Item, Result]:
+        """A lane whose batches are counted."""
+        return Lane(
+            name, run, workers=workers, max_batch=max_batch, ms_per_unit=ms_per_unit, observe_batch=self._observe_batch
+        )
 
     def begin(self) -> dict[str, float]:
         """Start a request in this context; the returned dict fills with seconds by stage."""

@@ -35,8 +35,7 @@ def make(bundle: Bundle, require_room: Callable[[], None]) -> PostingEncoder:
         threads=2,
         stored_side=64,
         require_room=require_room,
-        stages=Stages(lambda *_: None),
-        observe_batch=lambda *_: None,
+        stages=Stages(lambda *_: None, lambda *_: None),
     )
 
 

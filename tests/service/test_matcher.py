@@ -97,8 +97,7 @@ def matcher(catalogue: tuple[Index, list[Stored]]) -> Iterator[Matcher]:
         DECISION,
         "sha256:fingerprint",
         threads=1,
-        stages=Stages(lambda *_: None),
-        observe_batch=lambda *_: None,
+        stages=Stages(lambda *_: None, lambda *_: None),
     )
     yield found
     found.lane.close()
