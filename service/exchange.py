@@ -80,14 +80,14 @@ class Exchanges:
 
     def _account(self, exchange: "_Exchange", seconds: float) -> None:
         route = getattr(exchange.scope.get("route"), "path", "unmatched")
-        status = _CLIENT_GONE if exchange.gone else exchange.status or HTTPStatus.INTERNAL_SERVER_ERROR
+        status = int(_CLIENT_GONE if exchange.gone else exchange.status or HTTPStatus.INTERNAL_SERVER_ERROR)
         self._metrics.request(route, exchange.scope["method"], status, seconds)
         fields = {
             "request_id": exchange.request_id,
             "method": exchange.scope["method"],
             "route": route,
             "posting_id": exchange.scope.get("path_params", {}).get("posting_id"),
-            "status": int(status),
+            "status": status,
             "ms": round(seconds * 1e3, 1),
             "stages_ms": {stage: round(spent * 1e3, 1) for stage, spent in exchange.spent.items()},
             "model": exchange.services.bundle.fingerprint,

@@ -24,11 +24,9 @@ class JsonLines(logging.Formatter):
         if record.exc_info:
             fields["traceback"] = self.formatException(record.exc_info)[-MAX_FIELD_CHARACTERS * 4 :]
         line = json.dumps({name: _cut(name, value) for name, value in fields.items()}, default=str)
-        return (
-            line
-            if len(line) <= MAX_LINE_BYTES
-            else json.dumps({"message": "a log line was too long", "cut": line[:1000]})
-        )
+        if len(line) > MAX_LINE_BYTES:
+            line = json.dumps({"message": "a log line was too long", "cut": line[:MAX_FIELD_CHARACTERS]})
+        return line
 
 
 def configure_logs(level: str) -> None:

@@ -36,8 +36,6 @@ _JSON_FIELDS = frozenset({"metadata", "filter", "exclude"})
 _NUMBER_FIELDS = frozenset({"limit", "threshold"})
 _JSON_NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,17})(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,3})?")
 _SURROGATES = re.compile("[\ud800-\udfff]")
-
-
 T = TypeVar("T")
 
 
