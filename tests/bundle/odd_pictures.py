@@ -126,6 +126,12 @@ def _other_formats() -> Iterator[OddPicture]:
     yield OddPicture("A4", "mp4", lambda: b"\x00\x00\x00\x18ftypisom\x00\x00\x02\x00isomavc1" + bytes(100), refusal)
 
 
+def _flooded_png() -> bytes:
+    """Far more pixels than the header promises, under a wrong checksum."""
+    flood = chunk(b"IDAT", deflated_zeros(200 << 20))
+    return png(64, 64, flood[:-1] + bytes([flood[-1] ^ 1]))
+
+
 def _too_much() -> Iterator[OddPicture]:
     yield OddPicture("A5", "10-mib-and-one", lambda: jpeg().ljust(10 * 1024 * 1024 + 1, b"\x00"), (ImageTooLarge,))
     many, complex_, bomb = (ImageTooManyPixels,), (ImageTooComplex,), (ImageMalformed,)
@@ -147,6 +153,7 @@ def _too_much() -> Iterator[OddPicture]:
     size_17_mp = struct.pack("<HH", 4_250, 4_000)
     yield OddPicture("A7", "gif-clear-17-mp", lambda: replaced(gif(extensions=clear), 6, size_17_mp), many)
     yield OddPicture("A7", "webp-17-mp", lambda: webp_canvas(4_250, 4_000), many)
+    yield OddPicture("A9", "png-idat-bomb", _flooded_png, complex_)
     yield OddPicture("A8", "gif-frame", lambda: gif(frame_side=60_000), many)
     yield OddPicture("A8", "gif-frame-by-one", lambda: gif(frame_side=17), many)
     yield OddPicture("A8", "gif-frame-aside", lambda: gif(left=1), many)

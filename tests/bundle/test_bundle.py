@@ -112,6 +112,24 @@ def test_golden_vectors_hold_the_encoders(path: Path, tmp_path: Path) -> None:
         load_bundle(path, threads=1)
 
 
+def test_a_file_that_was_never_sealed_is_named(path: Path) -> None:
+    """A bundle without one of its encoders is refused by that file's name, although its seal holds."""
+    (path / "title_encoder.onnx").unlink()
+    seal(path)
+    with pytest.raises(DamagedBundle, match=r"title_encoder\.onnx"):
+        load_bundle(path, threads=1)
+
+
+def test_a_golden_example_holds_both_views(path: Path) -> None:
+    """An example without a view's vector proves nothing of that view, and is refused."""
+    examples = json.loads((path / GOLDEN).read_text())
+    del examples[0]["vectors"]["title"]
+    (path / GOLDEN).write_text(json.dumps(examples))
+    seal(path)
+    with pytest.raises(GoldenMismatch):
+        load_bundle(path, threads=1)
+
+
 def external(model: onnx.ModelProto) -> None:
     tensor = model.graph.initializer[0]
     tensor.data_location = onnx.TensorProto.EXTERNAL
