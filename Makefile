@@ -84,8 +84,10 @@ DEMO := .cache/demo
 demo-bundle: setup
 	$(BIN)/kembar-train sample --out $(DEMO)/drawn --products 700 --seed 2026
 	$(BIN)/python bundles/demo_catalogue.py $(DEMO)/drawn $(REAL) $(DEMO)/all
+	$(BIN)/kembar-train train $(DEMO)/all/postings.csv --images $(DEMO)/all/images --out $(DEMO)/first_round \
+	  --picture-weights $(WEIGHTS) --finetune-epochs 12 --save-backbone $(DEMO)/first_round.safetensors
 	$(BIN)/kembar-train train $(DEMO)/all/postings.csv --images $(DEMO)/all/images --out $(DEMO)/bundle \
-	  --picture-weights $(WEIGHTS) --finetune-epochs 12 --notes bundles/demo_notes.md \
+	  --picture-weights $(DEMO)/first_round.safetensors --finetune-epochs 8 --notes bundles/demo_notes.md \
 	  --save-backbone $(DEMO)/mobilenet_v2.safetensors
 
 clean:
