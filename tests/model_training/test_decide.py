@@ -8,13 +8,13 @@ from model_training.ranking import Ranking
 from service.bundle.views import Goal
 
 
-def noisy_ranking(groups: int, seed: int) -> Ranking:
-    """Two queries a group; each has one right candidate near .8 and nine wrong ones near .3."""
+def noisy_ranking(groups: int, seed: int, *, wrong: float = 0.3) -> Ranking:
+    """Two queries a group; each has one right candidate near .8 and nine wrong ones near `wrong`."""
     rng = np.random.default_rng(seed)
     n = 2 * groups
     right = np.zeros((n, 10), dtype=bool)
     right[:, 0] = True
-    scores = np.where(right, rng.normal(0.8, 0.1, (n, 10)), rng.normal(0.3, 0.13, (n, 10))).clip(-1, 1)
+    scores = np.where(right, rng.normal(0.8, 0.1, (n, 10)), rng.normal(wrong, 0.13, (n, 10))).clip(-1, 1)
     order = np.argsort(-scores, axis=1)
     return Ranking(
         scores=np.take_along_axis(scores, order, 1).astype(np.float32),
@@ -74,20 +74,22 @@ def test_interval_holds_the_threshold_and_narrows_with_groups(ranking: Ranking) 
 
 
 def test_few_groups_support_nothing() -> None:
-    """With ten groups every goal is marked as not supported."""
-    assert not any(learned.supported for learned in fit_decision(noisy_ranking(10, 3), seed=0).thresholds.values())
+    """Twenty-nine groups do not carry a goal that thirty carry."""
+    few, enough = (fit_decision(noisy_ranking(groups, 3), seed=0).thresholds for groups in (29, 30))
+    assert not any(learned.supported for learned in few.values())
+    assert enough[Goal.RECALL_90].supported
 
 
-def test_calibration_is_monotone_and_near_the_truth(ranking: Ranking) -> None:
-    """Probabilities never fall; on fresh candidates they differ from the observed shares by .05 at most on average."""
-    calibration = fit_decision(ranking, seed=0).calibration
+def test_calibration_is_monotone_and_near_the_truth() -> None:
+    """Probabilities never fall; on fresh, hard candidates they are off the observed shares by .02 at most."""
+    calibration = fit_decision(noisy_ranking(400, 3, wrong=0.6), seed=0).calibration
     assert list(calibration.scores) == sorted(set(calibration.scores))
     assert list(calibration.probabilities) == sorted(calibration.probabilities)
-    fresh = noisy_ranking(400, 9)
+    fresh = noisy_ranking(400, 9, wrong=0.6)
     probability = np.interp(fresh.scores.ravel(), calibration.scores, calibration.probabilities)
     right, weight = fresh.right.ravel(), np.where(fresh.right.ravel(), 1.0, 2.0)
     error = 0.0
     for part in np.array_split(np.argsort(probability), 15):
         gap = np.average(probability[part], weights=weight[part]) - np.average(right[part], weights=weight[part])
         error += abs(gap) * weight[part].sum() / weight.sum()
-    assert error < 0.05
+    assert error < 0.02

@@ -35,6 +35,15 @@ def test_rank_equals_brute_force(gallery, shared: bool) -> None:
         assert ranking.truth[row] == (groups[others] == groups[query]).sum()
 
 
+def test_where_the_gallery_runs_out_nothing_is_answered() -> None:
+    """Postings that share the query's picture are neither answers nor right, also where no other posting is left."""
+    vectors, groups, pictures = unit_rows(4, 6, 1), np.zeros(4, dtype=np.int64), np.array([7, 7, 7, 8])
+    ranking = rank(vectors, groups, np.arange(4), pictures)
+    assert ranking.right.sum(1).tolist() == [1, 1, 1, 3]
+    assert np.isfinite(ranking.scores).sum(1).tolist() == [1, 1, 1, 3]
+    assert ranking.truth.tolist() == [1, 1, 1, 3]
+
+
 def test_sweep_and_f1s_equal_counting_by_hand(gallery) -> None:
     """At each threshold every query's F1, with itself and without, as a singleton and over pairs, is what sets give."""
     vectors, groups, _ = gallery
