@@ -68,9 +68,11 @@ def test_what_does_not_belong_is_named(path: Path) -> None:
     with pytest.raises(DamagedBundle, match=r"weights\.pt.*not listed"):
         load_bundle(path, threads=1)
     (path / "weights.pt").unlink()
-    (path / "link").symlink_to("/etc/passwd")
-    with pytest.raises(DamagedBundle, match="link"):
-        load_bundle(path, threads=1)
+    for target in ("/etc/passwd", "/etc", "image_encoder.onnx"):
+        (path / "link").symlink_to(target)
+        with pytest.raises(DamagedBundle, match="link"):
+            load_bundle(path, threads=1)
+        (path / "link").unlink()
 
 
 def test_a_directory_without_sums_is_no_bundle(tmp_path: Path) -> None:
