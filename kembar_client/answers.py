@@ -1,8 +1,17 @@
 """What the service answers, as frozen models; fields that a newer service adds are ignored."""
 
 from datetime import datetime
+from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, JsonValue
+
+
+class Goal(StrEnum):
+    """What the caller wants of the learned threshold."""
+
+    PRECISION_99 = "precision_99"
+    BALANCED = "balanced"
+    RECALL_90 = "recall_90"
 
 
 class _Answer(BaseModel):
@@ -27,10 +36,9 @@ class Problem(_Answer):
     errors: tuple[ProblemItem, ...] = ()
 
 
-class Match(_Answer):
-    """One posting that shows the same product, with the evidence; a score is None where one side lacks the view."""
+class Evidence(_Answer):
+    """How alike two postings are; `views` is what both have, and a score is None where one side lacks the view."""
 
-    posting_id: str
     probability: float
     score: float
     threshold: float
@@ -41,6 +49,12 @@ class Match(_Answer):
     title_score: float | None
     title: str | None
     metadata: dict[str, JsonValue]
+
+
+class Match(Evidence):
+    """One posting that shows the same product, with the evidence."""
+
+    posting_id: str
 
 
 class Rejected(_Answer):
@@ -56,7 +70,7 @@ class MatchAnswer(_Answer):
     """Matches, best first; an empty `matches` is an answer. `best_rejected` tells "nothing there" from "cut off"."""
 
     matches: tuple[Match, ...]
-    goal: str | None
+    goal: Goal
     best_rejected: Rejected | None
     limit_reached: bool
     model: str
@@ -64,7 +78,11 @@ class MatchAnswer(_Answer):
 
 
 class Posting(_Answer):
-    """A stored posting. `image_sha256` is of the picture bytes as they were sent, None without a picture."""
+    """
+    A stored posting. `image_sha256` is of the picture bytes as they were sent, None without a picture.
+
+    `vectors` holds the unit vector of each view where a listing was asked for them.
+    """
 
     posting_id: str
     title: str | None
@@ -74,6 +92,7 @@ class Posting(_Answer):
     image_sha256: str | None
     created_at: datetime
     updated_at: datetime
+    vectors: dict[str, tuple[float, ...]] | None = None
 
 
 class PostingPage(_Answer):
@@ -101,6 +120,31 @@ class BulkAnswer(_Answer):
     posting_id: str | None
     status: int
     problem: Problem | None
+
+
+class Verdict(_Answer):
+    """Whether two postings count as one product, at one goal; `threshold` is None where they share no view."""
+
+    same_product: bool
+    threshold: float | None
+    goal_supported: bool
+
+
+class Comparison(_Answer):
+    """How alike two postings are, None where they share no view, and the verdict at each goal."""
+
+    match: Evidence | None
+    verdicts: dict[str, Verdict]
+    model: str
+    took_ms: float
+
+
+class Embeddings(_Answer):
+    """One unit vector per view that was sent."""
+
+    vectors: dict[str, tuple[float, ...]]
+    model: str
+    took_ms: float
 
 
 class Check(_Answer):
@@ -148,3 +192,23 @@ class ModelCard(_Answer):
     gallery_size: int
     metrics: dict[str, dict[str, float]]
     provenance: dict[str, str]
+
+
+class Limits(_Answer):
+    """What a call may hold; `rate` is None where no client is limited by a rate."""
+
+    image_bytes: int
+    image_types: tuple[str, ...]
+    image_side_pixels: tuple[int, int]
+    image_pixels: dict[str, int]
+    title_code_points: int
+    title_bytes: int
+    metadata_bytes: int
+    posting_id_bytes: int
+    matches: int
+    excluded_ids: int
+    listed_postings: int
+    bulk_lines: int
+    bulk_bytes: int
+    bulk_line_bytes: int
+    rate: int | None

@@ -11,14 +11,15 @@ from typing import Generic, ParamSpec, Self, TypeVar
 import httpx
 
 from kembar_client import bulk, requests
-from kembar_client.answers import BulkAnswer, Posting
+from kembar_client.answers import BulkAnswer, Posting, PostingPage
 from kembar_client.errors import BadAddress, ConnectionLost, KembarError, TimedOut, Unreachable
 from kembar_client.requests import Call, Where
 from kembar_client.retry import RetryPolicy
 
 P = ParamSpec("P")
 T = TypeVar("T")
-_LISTING_PAGE = 1000
+# A vector takes some 20 KB of JSON.
+_PAGE, _PAGE_WITH_VECTORS = 1000, 100
 
 
 class Method(Generic[P, T]):
@@ -76,16 +77,22 @@ class Kembar:
     patch = Method(requests.patch)
     get = Method(requests.get)
     delete = Method(requests.delete)
+    picture = Method(requests.picture)
+    listing = Method(requests.listing)
+    compare = Method(requests.compare)
+    embeddings = Method(requests.embeddings)
     model = Method(requests.model)
+    limits = Method(requests.limits)
     ready = Method(requests.ready)
 
-    def scan(self, *, where: Where | None = None) -> Iterator[Posting]:
+    def scan(self, *, where: Where | None = None, with_vectors: bool = False) -> Iterator[Posting]:
         """All stored postings in order of id, fetched page by page."""
-        page = self.send(requests.listing(None, _LISTING_PAGE, where))
-        yield from page.postings
-        while page.next_cursor is not None:
-            page = self.send(requests.listing(page.next_cursor, _LISTING_PAGE, where))
+        limit = _PAGE_WITH_VECTORS if with_vectors else _PAGE
+        call: Call[PostingPage] | None = requests.listing(limit=limit, where=where, with_vectors=with_vectors)
+        while call is not None:
+            page = self.send(call)
             yield from page.postings
+            call = requests.page_after(call, page)
 
     def bulk(
         self, operations: Iterable[bulk.Operation], *, max_lines: int = bulk.MAX_LINES, max_bytes: int = bulk.MAX_BYTES

@@ -4,12 +4,12 @@ Every call of the interface as data: what to send, and how to read what comes ba
 Nothing here does input or output: a client, blocking or not, has these functions as its methods.
 """
 
+import base64
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from enum import StrEnum
 from functools import partial
 from typing import Generic, TypeVar
 from urllib.parse import quote
@@ -17,7 +17,19 @@ from urllib.parse import quote
 from httpx import Response
 from pydantic import BaseModel, JsonValue, ValidationError
 
-from kembar_client.answers import MatchAnswer, ModelCard, Posting, PostingPage, Problem, Readiness, Written
+from kembar_client.answers import (
+    Comparison,
+    Embeddings,
+    Goal,
+    Limits,
+    MatchAnswer,
+    ModelCard,
+    Posting,
+    PostingPage,
+    Problem,
+    Readiness,
+    Written,
+)
 from kembar_client.errors import BadAnswer, Refused, refused
 
 T = TypeVar("T")
@@ -25,14 +37,15 @@ A = TypeVar("A", bound=BaseModel)
 Metadata = Mapping[str, JsonValue]
 Where = Mapping[str, str | int | float | bool]
 Form = Mapping[str, tuple[str | None, bytes]]
+_JSON = {"content-type": "application/json"}
 
 
-class Goal(StrEnum):
-    """What the caller wants of the learned threshold."""
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A posting that is sent along instead of being named: a title, a picture, or both."""
 
-    PRECISION_99 = "precision_99"
-    BALANCED = "balanced"
-    RECALL_90 = "recall_90"
+    title: str | None = None
+    image: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +119,7 @@ def patch(
     posting_id: str, *, title: str | None = None, metadata: Metadata | None = None, if_revision: int | None = None
 ) -> Call[Written]:
     """Change title or metadata (replaced as a whole); None leaves it as it is, and the picture stays."""
-    headers = {"content-type": "application/json", **_if_match(if_revision)}
+    headers = {**_JSON, **_if_match(if_revision)}
     content = _json(present({"title": title, "metadata": metadata})).encode()
     return Call("PATCH", _path(posting_id), partial(_read, Written), headers=headers, content=content)
 
@@ -121,15 +134,47 @@ def get(posting_id: str) -> Call[Posting]:
     return Call("GET", _path(posting_id), partial(_read, Posting))
 
 
-def listing(cursor: str | None, limit: int, where: Where | None) -> Call[PostingPage]:
-    """One page of all stored postings, in order of id."""
-    params = _texts({"limit": limit, "cursor": cursor, "filter": where or None})
+def picture(posting_id: str, *, thumbnail: bool = False) -> Call[bytes]:
+    """The stored picture as JPEG, or its thumbnail of 256 pixels; raises `NotFound` also where none is kept."""
+    params = {"size": "thumbnail"} if thumbnail else {}
+    return Call("GET", f"{_path(posting_id)}/image", _read_bytes, params)
+
+
+def listing(
+    *, cursor: str | None = None, limit: int = 1000, where: Where | None = None, with_vectors: bool = False
+) -> Call[PostingPage]:
+    """One page of the stored postings in order of id; `cursor` is the `next_cursor` of the page before."""
+    vectors = "true" if with_vectors else None
+    params = _texts({"limit": limit, "cursor": cursor, "filter": where or None, "vectors": vectors})
     return Call("GET", "/v1/postings", partial(_read, PostingPage), params)
+
+
+def page_after(call: Call[PostingPage], page: PostingPage) -> Call[PostingPage] | None:
+    """What to ask for after `call` was answered by `page`; None after the last one."""
+    if page.next_cursor is None:
+        return None
+    return replace(call, params={**call.params, "cursor": page.next_cursor})
+
+
+def compare(a: str | Content, b: str | Content) -> Call[Comparison]:
+    """Say whether two postings show one product; each is the id of a stored one, or is sent along."""
+    content = _json({"a": _side(a), "b": _side(b)}).encode()
+    return Call("POST", "/v1/compare", partial(_read, Comparison), headers=_JSON, content=content)
+
+
+def embeddings(*, image: bytes | None = None, title: str | None = None) -> Call[Embeddings]:
+    """The unit vector of each view that is sent."""
+    return Call("POST", "/v1/embeddings", partial(_read, Embeddings), form=_form(image, {"title": title}))
 
 
 def model() -> Call[ModelCard]:
     """Encoders, thresholds and measured figures of the service."""
     return Call("GET", "/v1/model", partial(_read, ModelCard))
+
+
+def limits() -> Call[Limits]:
+    """How much a call may hold."""
+    return Call("GET", "/v1/limits", partial(_read, Limits))
 
 
 def ready() -> Call[Readiness]:
@@ -173,6 +218,11 @@ def _read(kind: type[A], response: Response, also: Collection[int] = ()) -> A:
     return parsed(kind, response.content)
 
 
+def _read_bytes(response: Response) -> bytes:
+    check(response)
+    return response.content
+
+
 def _retry_after_s(value: str | None) -> float | None:
     if value is None:
         return None
@@ -196,6 +246,13 @@ def _json(value: object) -> str:
 def _form(image: bytes | None, fields: Mapping[str, object]) -> Form:
     texts: Form = {name: (None, text.encode()) for name, text in _texts(fields).items()}
     return texts if image is None else {"image": ("image", image), **texts}
+
+
+def _side(posting: str | Content) -> dict[str, object]:
+    if isinstance(posting, str):
+        return {"posting_id": posting}
+    image = None if posting.image is None else base64.b64encode(posting.image).decode()
+    return present({"title": posting.title, "image_base64": image})
 
 
 def _if_match(revision: int | None) -> Mapping[str, str]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kembar_client import Delete, Goal, Kembar, Patch, Put
+from kembar_client import Content, Delete, Goal, Kembar, Patch, Put
 from kembar_client.bulk import Operation
 from kembar_client.errors import NotFound, PreconditionFailed, Unusable
 from tests.commands.live_service import live_service
@@ -154,3 +154,35 @@ def test_data_survive_in_a_directory(tmp_path: Path) -> None:
         assert service.end(signal.SIGTERM) == 0
         service.start()
         assert kembar.get("m1").title == "Mug"
+
+
+def test_compare_embeddings_limits_and_picture(kembar: Kembar) -> None:
+    """Two postings are judged at each goal, stored or sent along; vectors are unit; the picture comes back as JPEG."""
+    kembar.put("m1", image=picture(1), title="red plate")
+
+    same = kembar.compare("m1", Content(title="Red plate", image=picture(1)))
+    strangers = kembar.compare(Content(title="bowl"), Content(image=picture(1)))
+    vectors = kembar.embeddings(image=picture(1), title="red plate").vectors
+
+    assert (same.match and same.match.score, same.verdicts[Goal.BALANCED].same_product) == (1.0, True)
+    assert (strangers.match, strangers.verdicts["balanced"].threshold) == (None, None)
+    assert {view: round(float(np.linalg.norm(vector)), 5) for view, vector in vectors.items()} == {
+        "image": 1,
+        "title": 1,
+    }
+    assert kembar.limits().posting_id_bytes == 128
+    assert Image.open(io.BytesIO(kembar.picture("m1"))).size == (64, 64)
+    assert Image.open(io.BytesIO(kembar.picture("m1", thumbnail=True))).format == "JPEG"
+    with pytest.raises(NotFound):
+        kembar.picture("m2")
+
+
+def test_a_listing_goes_on_from_its_cursor(kembar: Kembar) -> None:
+    """A page names where the next one begins, and the last one none."""
+    list(kembar.bulk(Put(f"m{number}", "Mug") for number in range(3)))
+
+    first = kembar.listing(limit=2)
+    last = kembar.listing(cursor=first.next_cursor, limit=2)
+
+    assert [[one.posting_id for one in page.postings] for page in (first, last)] == [["m0", "m1"], ["m2"]]
+    assert (first.postings[0].vectors, last.next_cursor) == (None, None)
