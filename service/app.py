@@ -20,6 +20,7 @@ from service.encoding import PostingEncoder
 from service.exchange import Exchanges
 from service.matcher import Matcher
 from service.metrics import Metrics
+from service.readiness import readiness_of
 from service.routes import bulk, health, matches, model, postings
 from service.services import Services
 from service.settings import Settings
@@ -93,8 +94,16 @@ def _open(
     lanes = admission.lanes = (*encoder.lanes(), matcher.lane)
     metrics.watch("kembar_index_postings", "Postings served.", "view_set", index.counts)
     metrics.watch("kembar_queue_length", "Jobs waiting.", "lane", lambda: {lane.name: lane.waiting for lane in lanes})
-    catalogue = Catalogue(index, encoder, admission.fail)
-    return Services(bundle, index, encoder, catalogue, matcher, admission, BulkGate(), metrics, settings.data_dir)
+    catalogue = Catalogue(index, encoder, admission.fail, metrics)
+    services = Services(bundle, index, encoder, catalogue, matcher, admission, BulkGate(), metrics, settings.data_dir)
+    metrics.model(bundle.fingerprint, bundle.manifest.encoder_id)
+    metrics.watch_count("kembar_index_damaged", "Rows found damaged and not served.", index.quarantined)
+    metrics.watch("kembar_ready", "1 where a check of /readyz is well.", "check", lambda: _well(services))
+    return services
+
+
+def _well(services: Services) -> Mapping[str, float]:
+    return {name: float(check.ok) for name, check in readiness_of(services).checks.items()}
 
 
 def _pass_on(request: Request, exc: Exception) -> NoReturn:

@@ -16,8 +16,9 @@ from index.postings import ANY, Draft, Patch, Posting, Precondition, Written
 from service.batcher import Priority
 from service.bundle.views import View
 from service.encoding import PostingEncoder, Vector
+from service.metrics import Metrics
 
-T = TypeVar("T")
+T = TypeVar("T", Written, bool)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +36,9 @@ class Catalogue:
     Raises PostingError, ModelFault, Overloaded, and what the index raises.
     """
 
-    def __init__(self, index: Index, encoder: PostingEncoder, fail: Callable[[], None]) -> None:
+    def __init__(self, index: Index, encoder: PostingEncoder, fail: Callable[[], None], metrics: Metrics) -> None:
         """`fail` is called once the disk has failed under a write."""
-        self._index, self._encoder, self._fail = index, encoder, fail
+        self._index, self._encoder, self._fail, self._metrics = index, encoder, fail, metrics
 
     async def put(
         self,
@@ -88,10 +89,12 @@ class Catalogue:
 
     async def _write(self, begin: Callable[[], Future[T]]) -> T:
         try:
-            return await asyncio.wrap_future(begin())
+            done = await asyncio.wrap_future(begin())
         except StorageFailed:
             self._fail()
             raise
+        self._metrics.write(done)
+        return done
 
     async def _find(self, posting_id: str, precondition: Precondition) -> Posting | None:
         try:

@@ -2,12 +2,16 @@
 
 from collections.abc import Callable, Iterable, Mapping
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from index.postings import Written
+from service.problems import INTERNAL, PROBLEMS
+
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 _SIZES = (1, 2, 4, 8, 16)
+_MATCHES = (0, 1, 2, 5, 10, 20, 50)
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 
 
@@ -26,6 +30,14 @@ class Metrics:
         )
         self._batches = Histogram("kembar_batch_size", "Run together.", ["lane"], buckets=_SIZES, registry=registry)
         self._problems = Counter("kembar_problems", "Problems answered.", ["type"], registry=registry)
+        self._matches = Histogram("kembar_matches", "Matches per answer.", buckets=_MATCHES, registry=registry)
+        self._writes = Counter("kembar_writes", "Writes acknowledged.", ["change"], registry=registry)
+        ProcessCollector(registry=registry)
+        # A series that appears with a one has not increased, as Prometheus sees it: an alert would miss that one.
+        for kind in (*PROBLEMS.values(), INTERNAL):
+            self._problems.labels(kind.slug)
+        for change in ("created", "replaced", "unchanged", "deleted"):
+            self._writes.labels(change)
 
     def request(self, route: str, method: str, status: int, seconds: float) -> None:
         """One request was answered."""
@@ -44,6 +56,27 @@ class Metrics:
     def problem(self, slug: str) -> None:
         """A problem was answered, for a request or for a line of a bulk load."""
         self._problems.labels(slug).inc()
+
+    def matches(self, count: int) -> None:
+        """A call for matches was answered with this many."""
+        self._matches.observe(count)
+
+    def write(self, done: Written | bool) -> None:
+        """A write was acknowledged: what it did, or of a delete whether the posting was there."""
+        if isinstance(done, Written):
+            change = "created" if done.created else "replaced" if done.changed else "unchanged"
+        else:
+            change = "deleted" if done else "unchanged"
+        self._writes.labels(change).inc()
+
+    def model(self, fingerprint: str, encoder_id: str) -> None:
+        """What the service decides with."""
+        names = {"fingerprint": fingerprint, "encoder_id": encoder_id}
+        Info("kembar_model", "The bundle that is served.", registry=self._registry).info(names)
+
+    def watch_count(self, name: str, text: str, read: Callable[[], float]) -> None:
+        """Register a gauge of one number that is read when the metrics are."""
+        Gauge(name, text, registry=self._registry).set_function(read)
 
     def watch(self, name: str, text: str, label: str, read: Callable[[], Mapping[str, float]]) -> None:
         """Register a gauge that is read when the metrics are."""

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from index.postings import Posting
 from service import openapi
-from service.answers import EmbeddingsAnswer, json_answer
+from service.answers import EmbeddingsAnswer, MatchAnswer, json_answer
 from service.batcher import Priority
 from service.matcher import Candidate, ms_since
 from service.posting_ids import path_id
@@ -32,7 +32,7 @@ async def match(request: Request) -> Response:
     services = services_of(request)
     wanted = await from_form_or_json(request, MatchRequest)
     vectors = await services.encoder.vectors(wanted.image, wanted.title, Priority.QUERY)
-    return json_answer(await services.matcher.match(vectors, wanted, wanted.exclude, started))
+    return _counted(services, await services.matcher.match(vectors, wanted, wanted.exclude, started))
 
 
 @router.get(
@@ -47,7 +47,7 @@ async def match_stored(request: Request) -> Response:
     services = services_of(request)
     options = from_query(request, MatchOptions)
     posting = await services.catalogue.get(path_id(request))
-    return json_answer(await services.matcher.match(posting.vectors, options, [posting.posting_id], started))
+    return _counted(services, await services.matcher.match(posting.vectors, options, [posting.posting_id], started))
 
 
 @router.post(
@@ -80,6 +80,11 @@ async def embeddings(request: Request) -> Response:
     vectors = await services.encoder.vectors(content.image, content.title, Priority.QUERY)
     rows = {str(view): tuple(vector.tolist()) for view, vector in vectors.items()}
     return json_answer(EmbeddingsAnswer(rows, services.bundle.fingerprint, ms_since(started)))
+
+
+def _counted(services: Services, answer: MatchAnswer) -> Response:
+    services.metrics.matches(len(answer.matches))
+    return json_answer(answer)
 
 
 async def _candidate(services: Services, side: Side) -> Candidate | Posting:

@@ -44,6 +44,7 @@ async def put(request: Request) -> Response:
     if options.matches == "false":
         return _written(posting_id, stored, None)
     matches = await services.matcher.match(stored.vectors, MatchOptions(), [posting_id], started)
+    services.metrics.matches(len(matches.matches))
     return _written(posting_id, stored, matches)
 
 

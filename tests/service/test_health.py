@@ -1,5 +1,6 @@
 """Readiness and metrics: what an operator sees."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -7,8 +8,11 @@ from starlette.testclient import TestClient
 
 from service.app import build_app
 from service.bundle.bundle import Bundle
+from service.problems import INTERNAL, PROBLEMS
 from service.readiness import writable
 from service.settings import Settings
+
+CHANGES = ("created", "replaced", "unchanged", "deleted")
 
 
 def test_a_sound_service_is_ready(client: TestClient) -> None:
@@ -48,6 +52,45 @@ def test_what_is_counted(client: TestClient) -> None:
     assert found['kembar_index_postings{view_set="title"}'] == 1
     assert found['kembar_queue_length{lane="title"}'] == 0
     assert found['kembar_problems_total{type="title-empty"}'] == 1
+
+
+def test_what_became_of_writes_and_matches(client: TestClient) -> None:
+    """Writes by what they did, over HTTP and in bulk; matches per answer, none among them; model, readiness, damage."""
+    path, title = "/v1/postings/a", {"title": (None, "mug")}
+    for _ in range(2):
+        client.put(path, files=title)  # created, then unchanged
+    client.patch(path, json={"metadata": {"shop": "one"}})  # replaced
+    lines = [{"op": "put", "posting_id": name, "title": "mug"} for name in "bcd"]
+    lines += [{"op": "delete", "posting_id": name} for name in ("d", "d", "nobody")]
+    client.post("/v1/bulk", content="\n".join(map(json.dumps, lines)), headers={"content-type": "application/x-ndjson"})
+    client.put("/v1/postings/e?matches=true", files=title)  # 3 matches
+    client.get(f"{path}/matches?limit=1")  # 1
+    client.post("/v1/matches", json={"title": "kettle"})  # 0
+    client.put(path, files={"title": (None, "")})  # refused
+    found = samples(client)
+    changes = {change: found[f'kembar_writes_total{{change="{change}"}}'] for change in CHANGES}
+    assert changes == {"created": 5, "replaced": 1, "unchanged": 3, "deleted": 1}
+    buckets = [found[f'kembar_matches_bucket{{le="{bound}.0"}}'] for bound in (0, 1, 2, 5, 10, 20, 50)]
+    assert buckets == [1, 2, 2, 3, 3, 3, 3]
+    assert (found["kembar_matches_sum"], found["kembar_matches_count"]) == (4, 3)
+    assert found['kembar_model_info{encoder_id="sha256:fake",fingerprint="sha256:fingerprint"}'] == 1
+    assert {name: value for name, value in found.items() if name.startswith("kembar_ready")} == {
+        f'kembar_ready{{check="{check}"}}': 1 for check in client.get("/readyz").json()["checks"]
+    }
+    assert found["kembar_index_damaged"] == 0
+
+
+def test_every_problem_is_counted_from_nothing(client: TestClient) -> None:
+    """Each type is there with 0 before it occurs, so that the first of its kind is an increase."""
+    found = samples(client)
+    assert {found[f'kembar_problems_total{{type="{kind.slug}"}}'] for kind in (*PROBLEMS.values(), INTERNAL)} == {0}
+
+
+def test_a_service_that_stops_says_so_in_its_metrics(client: TestClient) -> None:
+    """The check that fails is 0, the others stay 1."""
+    client.app.state.admission.drain()
+    found = samples(client)
+    assert (found['kembar_ready{check="admission"}'], found['kembar_ready{check="disk"}']) == (0, 1)
 
 
 def test_the_number_of_series_is_bounded(client: TestClient) -> None:
