@@ -1,18 +1,35 @@
 """What a command leaves behind: exit codes, one line where it cannot go on, text that is safe to print."""
 
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import IntEnum
+from types import FrameType
+from typing import NoReturn
 
 import click
 
 
 class Exit(IntEnum):
-    """Exit codes of all commands; click itself ends with 2 on wrong usage."""
+    """Exit codes of all commands, with what `kembar --help` says of them."""
 
-    FINE = 0
-    SOME_BAD = 1  # rows of an import, findings of a check; also click's own, for a disk that failed under a service
-    CANNOT_GO_ON = 3
-    PORT_IN_USE = 4
-    INTERRUPTED = 130
+    meaning: str
+
+    def __new__(cls, code: int, meaning: str) -> "Exit":
+        """The code is the value."""
+        self = int.__new__(cls, code)
+        self._value_ = code
+        self.meaning = meaning
+        return self
+
+    FINE = 0, "all went well"
+    SOME_BAD = 1, "some rows are bad, or there are findings"  # also click's own, for a disk that failed under a service
+    USAGE = 2, "wrong usage"  # click's own
+    CANNOT_GO_ON = 3, "cannot go on, and the line says why"
+    PORT_IN_USE = 4, "the port is in use"
+    INTERRUPTED = 130, "Ctrl-C"
+    TERMINATED = 143, "SIGTERM"
 
 
 class CannotGoOn(click.ClickException):
@@ -25,6 +42,27 @@ class PortInUse(CannotGoOn):
     """Somebody else listens there."""
 
     exit_code = Exit.PORT_IN_USE
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, which ends a command as Ctrl-C does."""
+
+
+@contextmanager
+def stoppable(go_on: str) -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM end what is within, with one line: what is kept, and how to go on."""
+
+    def terminate(_number: int, _frame: FrameType | None) -> NoReturn:
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    except KeyboardInterrupt as exc:
+        click.echo(f"Stopped. {go_on}", err=True)
+        sys.exit(Exit.TERMINATED if isinstance(exc, _Terminated) else Exit.INTERRUPTED)
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def printable(text: str) -> str:

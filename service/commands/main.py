@@ -1,15 +1,21 @@
 """The `kembar` command: one subcommand per module, imported when it is used."""
 
+import sys
 from importlib import import_module
+from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
-# A client command must not wait for the encoders' libraries to load.
+from service.commands.exits import Exit
+
+# Where each is and what it does: the overview and the completion must not wait for the encoders' libraries to load.
 COMMANDS = {
-    "serve": "service.commands.serve:serve",
-    "import": "service.commands.importing:import_",
-    "match": "service.commands.match:match",
-    "check": "service.commands.check:check",
+    "serve": ("service.commands.serve:serve", "Start the service."),
+    "import": ("service.commands.importing:import_", "Import the postings of a CSV file into a running service."),
+    "match": ("service.commands.match:match", "Find the stored postings that show the same product."),
+    "check": ("service.commands.check:check", "Verify a data directory and a bundle offline."),
+    "completion": ("service.commands.completion:completion", "Print a script that completes commands with Tab."),
 }
 
 
@@ -24,12 +30,37 @@ class Commands(click.Group):
         """The subcommand of this name, or None."""
         if cmd_name not in COMMANDS:
             return None
-        module, _, name = COMMANDS[cmd_name].partition(":")
+        module, _, name = COMMANDS[cmd_name][0].partition(":")
         command = getattr(import_module(module), name)
         return command if isinstance(command, click.Command) else None
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The overview, with nothing imported."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, sentence) for name, (_, sentence) in COMMANDS.items()])
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Names that begin so, with nothing imported; options of `kembar` itself."""
+        names = [CompletionItem(name, help=COMMANDS[name][1]) for name in COMMANDS if name.startswith(incomplete)]
+        return [*names, *click.Command.shell_complete(self, ctx, incomplete)]
+
+    def invoke(self, ctx: click.Context) -> Any:  # Any: as click has it
+        """Run the subcommand; Ctrl-C in one that has nothing to say about it is no fault."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("Stopped.", err=True)
+            sys.exit(Exit.INTERRUPTED)
+
+
+_EXITS = "; ".join(f"{code.value} {code.meaning}" for code in Exit)
+
+
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=f"Exit codes: {_EXITS}. What each means for a command stands in its own --help.",
+)
 @click.version_option(package_name="kembar")
 def main() -> None:
     """Kembar finds the postings of your catalogue that show the same product."""
