@@ -71,7 +71,7 @@ def test_completion_in_bash(tmp_path: Path) -> None:
     script = """
         eval "$(kembar completion bash)"
         COMP_WORDS=(kembar ma) COMP_CWORD=1; _kembar_completion kembar; echo "${COMPREPLY[@]}"
-        COMP_WORDS=(kembar match --th) COMP_CWORD=2; _kembar_completion kembar; echo "${COMPREPLY[@]}"
+        COMPREPLY=() COMP_WORDS=(kembar match --th) COMP_CWORD=2; _kembar_completion kembar; echo "${COMPREPLY[@]}"
     """
     env = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHONPATH": str(Path.cwd())}
 
@@ -92,7 +92,7 @@ def test_completion_for_the_shell_in_use() -> None:
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_stops_leave_one_line(number: signal.Signals, code: int, capsys: pytest.CaptureFixture[str]) -> None:
-    """Ctrl-C and SIGTERM end a command with their codes and one line that says how to go on; SIGTERM is then as before."""
+    """Ctrl-C and SIGTERM end a command with their codes and one line that says how to go on; SIGTERM is as before."""
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(SystemExit) as stop, stoppable("Half is kept."):
         signal.raise_signal(number)
