@@ -67,7 +67,11 @@ class MatchAnswer:
 
 @dataclass(frozen=True, slots=True)
 class PostingAnswer:
-    """A stored posting. `image_sha256` is of the picture's bytes as they were sent."""
+    """
+    A stored posting. `image_sha256` is of the picture's bytes as they were sent.
+
+    `vectors`, where they were asked for, are exactly those that the index holds, which no more than half precision has.
+    """
 
     posting_id: str
     title: str | None
@@ -77,6 +81,7 @@ class PostingAnswer:
     image_sha256: str | None
     created_at: datetime
     updated_at: datetime
+    vectors: Mapping[str, tuple[float, ...]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

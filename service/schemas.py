@@ -29,6 +29,7 @@ from service.posting_ids import MAX_ID_BYTES, check_cursor, check_id
 MAX_MATCHES = 50
 MAX_EXCLUDED = 1_000
 MAX_LISTED = 1_000
+MAX_LISTED_WITH_VECTORS = 100
 MAX_LINES = 1_000
 MAX_BULK_BYTES = 64 * 1024 * 1024
 MAX_METADATA_BYTES = 4_096
@@ -166,6 +167,7 @@ class ListOptions(Schema):
     after: Cursor | None = Field(default=None, alias="cursor", description="`next_cursor` of the page before")
     limit: int = Field(default=100, ge=1, le=MAX_LISTED)
     filter: Filter | None = None
+    vectors: Literal["true", "false"] = Field(default="false", description="with vectors, at most 100 postings a page")
 
 
 class Side(Content):

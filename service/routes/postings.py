@@ -3,11 +3,13 @@
 import asyncio
 import hashlib
 import time
+from dataclasses import replace
 
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from index.index import Index
 from index.postings import Posting
 from service import openapi
 from service.answers import MatchAnswer, Page, PostingAnswer, WrittenAnswer, in_order, json_answer
@@ -16,7 +18,15 @@ from service.catalogue import Stored
 from service.posting_ids import cursor_of, path_id
 from service.requests import FORM, JSON, etag, from_form, from_json, from_query, no_query, precondition_of
 from service.routes.examples import CREATED, PAGE, POSTING, REPLACED
-from service.schemas import ListOptions, MatchOptions, PatchRequest, PictureOptions, PutOptions, PutRequest
+from service.schemas import (
+    MAX_LISTED_WITH_VECTORS,
+    ListOptions,
+    MatchOptions,
+    PatchRequest,
+    PictureOptions,
+    PutOptions,
+    PutRequest,
+)
 from service.services import services_of
 
 THUMBNAIL_SIDE = 256
@@ -120,11 +130,17 @@ async def delete(request: Request) -> Response:
 async def list_postings(request: Request) -> Response:
     """Postings in order of their ids' bytes."""
     options = from_query(request, ListOptions)
-    scan = services_of(request).index.scan
-    found = await asyncio.to_thread(scan, after=options.after, limit=options.limit + 1, where=options.filter)
-    page, has_more = found[: options.limit], len(found) > options.limit
+    return await asyncio.to_thread(_listed, services_of(request).index, options)
+
+
+def _listed(index: Index, options: ListOptions) -> Response:
+    limit, answer = options.limit, _posting_answer
+    if options.vectors == "true":
+        limit, answer = min(limit, MAX_LISTED_WITH_VECTORS), _with_vectors
+    found = index.scan(after=options.after, limit=limit + 1, where=options.filter)
+    page, has_more = found[:limit], len(found) > limit
     cursor = cursor_of(page[-1].posting_id) if has_more else None
-    return json_answer(Page(tuple(_posting_answer(posting) for posting in page), cursor))
+    return json_answer(Page(tuple(answer(posting) for posting in page), cursor))
 
 
 def _written(posting_id: str, stored: Stored, matches: MatchAnswer | None) -> Response:
@@ -144,3 +160,8 @@ def _posting_answer(posting: Posting) -> PostingAnswer:
         created_at=posting.created_at,
         updated_at=posting.updated_at,
     )
+
+
+def _with_vectors(posting: Posting) -> PostingAnswer:
+    vectors = {view: tuple(posting.vectors[view].tolist()) for view in in_order(posting.vectors)}
+    return replace(_posting_answer(posting), vectors=vectors)

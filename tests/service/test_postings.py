@@ -5,6 +5,7 @@ import io
 import json
 from datetime import datetime
 
+import numpy as np
 import pytest
 from PIL import Image
 from starlette.testclient import TestClient
@@ -40,6 +41,7 @@ def test_a_posting_comes_back_as_it_was_put(client: TestClient) -> None:
         "views": ["image", "title"],
         "revision": created.json()["revision"],
         "image_sha256": hashlib.sha256(image).hexdigest(),
+        "vectors": None,
     }
     assert all(time.tzinfo is not None for time in times)
     assert answer.headers["etag"] == created.headers["etag"] == f'"{stored["revision"]}"'
@@ -217,6 +219,35 @@ def test_listing_by_metadata(client: TestClient) -> None:
     assert [posting["posting_id"] for posting in found] == ["a"]
 
 
+def test_a_listing_with_vectors(client: TestClient) -> None:
+    """With `vectors=true` each posting has its views' vectors, in float32 exactly the half precision of the index."""
+    for number in range(104):
+        put(
+            client,
+            f"/v1/postings/{number:03}",
+            title=f"mug number {number}",
+            image=jpeg(number) if number % 2 else None,
+        )
+    put(client, "/v1/postings/t", title="mug")
+    index = client.app_state["services"].index
+
+    first = client.get("/v1/postings?vectors=true&limit=1000").json()
+    rest = client.get("/v1/postings", params={"vectors": "true", "cursor": first["next_cursor"]}).json()
+    bare = client.get("/v1/postings?vectors=false").json()
+
+    listed = {one["posting_id"]: one["vectors"] for one in first["postings"] + rest["postings"]}
+    stored = {posting.posting_id: posting.vectors for posting in index.scan(after=None, limit=1000)}
+    assert len(first["postings"]) == 100  # a page with vectors is short, whatever was asked
+    assert {name: list(views) for name, views in listed.items()} == {
+        name: ["image", "title"] if len(views) == 2 else ["title"] for name, views in stored.items()
+    }
+    for name, views in stored.items():
+        for view, vector in views.items():
+            assert (np.array(listed[name][view], np.float32) == vector.astype(np.float32)).all()
+            assert np.array(listed[name][view], np.float16).tobytes() == vector.tobytes()
+    assert {one["vectors"] for one in bare["postings"]} == {None}
+
+
 ODD_QUERIES = {
     "limit=0": 422,
     "limit=1001": 422,
@@ -229,6 +260,7 @@ ODD_QUERIES = {
     "filter={": 400,
     "filter=[]": 422,
     'filter={"a":[]}': 422,
+    "vectors=1": 422,
 }
 
 
