@@ -2,9 +2,11 @@
 
 import base64
 import json
-from collections.abc import Collection, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Generic, TypeVar
 
 from httpx import Response
 
@@ -15,6 +17,7 @@ from kembar_client.requests import Call, Metadata, check, parsed, present
 MAX_LINES = 1000
 MAX_BYTES = 64 * 1024 * 1024
 IN_FLIGHT = 2
+H = TypeVar("H")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,28 +49,56 @@ class Delete:
 Operation = Put | Patch | Delete
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """The `line_count` lines of one request. `lines_before` counts those of earlier requests."""
+class Load(Generic[H]):
+    """
+    The schedule of one bulk load: operations go in, requests are cut and started, and their order is kept.
 
-    lines_before: int
-    line_count: int
-    posting_ids: frozenset[str]
-    body: bytes
+    `start` sends a call and gives a handle on its answers. What `add` and `finish` yield is such a handle, and its
+    answers must have come before they are asked to go on. At most `IN_FLIGHT` requests hold operations at any time.
+    """
 
+    def __init__(
+        self, start: Callable[[Call[list[BulkAnswer]]], H], max_lines: int, max_bytes: int, timeout_s: float
+    ) -> None:
+        self._start, self._max_lines, self._max_bytes, self._timeout_s = start, max_lines, max_bytes, timeout_s
+        self._ids: list[str] = []
+        self._body = bytearray()
+        self._lines_before = 0
+        self._under_way: deque[tuple[frozenset[str], H]] = deque()
 
-def split(operations: Iterable[Operation], max_lines: int, max_bytes: int) -> Iterator[Batch]:
-    """Cut operations into batches of at most `max_lines` lines and `max_bytes` bytes; a longer line goes alone."""
-    before, ids, body = 0, list[str](), bytearray()
-    for operation in operations:
+    def add(self, operation: Operation) -> Iterator[H]:
+        """Take the next operation; a line that is too long for any request goes alone, for the service to refuse."""
         line = line_of(operation)
-        if ids and (len(ids) >= max_lines or len(body) + len(line) > max_bytes):
-            yield Batch(before, len(ids), frozenset(ids), bytes(body))
-            before, ids, body = before + len(ids), [], bytearray()
-        ids.append(operation.posting_id)
-        body += line
-    if ids:
-        yield Batch(before, len(ids), frozenset(ids), bytes(body))
+        if self._ids and len(self._body) + len(line) > self._max_bytes:
+            yield from self._cut()
+        self._ids.append(operation.posting_id)
+        self._body += line
+        if len(self._ids) >= self._max_lines:
+            yield from self._cut()
+
+    def finish(self) -> Iterator[H]:
+        """Send what is left, and wait for all."""
+        if self._ids:
+            yield from self._cut()
+        while self._under_way:
+            yield self._under_way.popleft()[1]
+
+    def under_way(self) -> list[H]:
+        """The handles that were not yielded yet."""
+        return [handle for _, handle in self._under_way]
+
+    def _cut(self) -> Iterator[H]:
+        ids = frozenset(self._ids)
+        while any(ids & others for others, _ in self._under_way):  # a posting's operations keep their order
+            yield self._under_way.popleft()[1]
+        read = partial(_read, self._lines_before, len(self._ids))
+        headers = {"content-type": "application/x-ndjson"}
+        call = Call("POST", "/v1/bulk", read, headers=headers, content=bytes(self._body), timeout_s=self._timeout_s)
+        self._lines_before += len(self._ids)
+        self._ids, self._body = [], bytearray()
+        self._under_way.append((ids, self._start(call)))
+        while len(self._under_way) >= IN_FLIGHT:
+            yield self._under_way.popleft()[1]
 
 
 def line_of(operation: Operation) -> bytes:
@@ -85,22 +116,11 @@ def line_of(operation: Operation) -> bytes:
     return json.dumps(present(fields), allow_nan=False, separators=(",", ":")).encode() + b"\n"
 
 
-def must_wait(batch: Batch, in_flight: Collection[Batch]) -> bool:
-    """Whether a batch may not be sent yet: too many are out, or one of them touches the same posting."""
-    return len(in_flight) >= IN_FLIGHT or any(batch.posting_ids & other.posting_ids for other in in_flight)
-
-
-def call_of(batch: Batch) -> Call[list[BulkAnswer]]:
-    """`POST /v1/bulk`; puts, patches and deletes may be repeated, so the request may."""
-    headers = {"content-type": "application/x-ndjson"}
-    return Call("POST", "/v1/bulk", partial(_read, batch), headers=headers, content=batch.body)
-
-
-def _read(batch: Batch, response: Response) -> list[BulkAnswer]:
+def _read(lines_before: int, line_count: int, response: Response) -> list[BulkAnswer]:
     check(response)
     answers = [parsed(BulkAnswer, line) for line in response.content.splitlines()]
-    if answers and len(answers) < batch.line_count and (problem := answers[-1].problem):
+    if answers and len(answers) < line_count and (problem := answers[-1].problem):
         raise refused(problem)  # the service stopped early, and its last line says why
-    if len(answers) != batch.line_count:
-        raise BadAnswer(f"expected {batch.line_count} bulk answers, got {len(answers)}")
-    return [one.model_copy(update={"line": batch.lines_before + one.line}) for one in answers]
+    if len(answers) != line_count:
+        raise BadAnswer(f"expected {line_count} bulk answers, got {len(answers)}")
+    return [one.model_copy(update={"line": lines_before + one.line}) for one in answers]

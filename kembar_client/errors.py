@@ -3,6 +3,7 @@ What can go wrong between a caller and the service.
 
     KembarError
     ├── BadAddress               the base URL cannot be used
+    ├── Closed                   the client was closed before the call
     ├── NoAnswer                 nothing came back; what became of a write is unknown
     │   ├── Unreachable          no connection; nothing was sent
     │   ├── ConnectionLost       the connection broke before the answer was whole
@@ -11,9 +12,9 @@ What can go wrong between a caller and the service.
     │   ├── NotFound             404
     │   ├── PreconditionFailed   412
     │   ├── NotAllowed           401, 403
-    │   ├── Unusable             400, 413, 414, 415, 422: the request must be another one
+    │   ├── Unusable             every other 4xx: the request must be another one
     │   ├── Overloaded           429, 503: the same request may do later
-    │   └── ServiceFault         every other status
+    │   └── ServiceFault         every other status: the service failed
     └── BadAnswer                an answer that the interface does not promise
 """
 
@@ -21,13 +22,22 @@ from kembar_client.answers import Problem
 
 
 class KembarError(Exception):
-    """Something went wrong; `retry_after_s` is how long the service asks to wait, None where it does not."""
+    """
+    Something went wrong.
 
+    `problem` is what the service says about it, `retry_after_s` how long it asks to wait; None where it does not.
+    """
+
+    problem: Problem | None = None
     retry_after_s: float | None = None
 
 
 class BadAddress(KembarError):
     """The base URL cannot be used."""
+
+
+class Closed(KembarError):
+    """The client was closed before the call."""
 
 
 class NoAnswer(KembarError):
@@ -48,6 +58,8 @@ class TimedOut(NoAnswer):
 
 class Refused(KembarError):
     """The service refused; `problem` says why."""
+
+    problem: Problem
 
     def __init__(self, problem: Problem, retry_after_s: float | None = None) -> None:
         super().__init__(f"{problem.status} {problem.title}" + (f": {problem.detail}" if problem.detail else ""))
@@ -90,10 +102,10 @@ _REFUSALS: dict[int, type[Refused]] = {
     412: PreconditionFailed,
     429: Overloaded,
     503: Overloaded,
-    **dict.fromkeys((400, 413, 414, 415, 422), Unusable),
 }
 
 
 def refused(problem: Problem, retry_after_s: float | None = None) -> Refused:
     """The exception for a problem, of the kind that its status stands for."""
-    return _REFUSALS.get(problem.status, ServiceFault)(problem, retry_after_s)
+    otherwise = Unusable if 400 <= problem.status < 500 else ServiceFault
+    return _REFUSALS.get(problem.status, otherwise)(problem, retry_after_s)

@@ -50,7 +50,11 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[T]):
-    """One request and how its answer is read. `form` is multipart: per field a file name, or None, and the content."""
+    """
+    One request and how its answer is read.
+
+    `form` is multipart: per field a file name, or None, and the content. `timeout_s` None is the client's own.
+    """
 
     method: str
     path: str
@@ -59,6 +63,7 @@ class Call(Generic[T]):
     headers: Mapping[str, str] = field(default_factory=dict)
     form: Form = field(default_factory=dict)
     content: bytes | None = None
+    timeout_s: float | None = None
 
     @property
     def repeatable(self) -> bool:
@@ -147,6 +152,12 @@ def listing(
     vectors = "true" if with_vectors else None
     params = _texts({"limit": limit, "cursor": cursor, "filter": where or None, "vectors": vectors})
     return Call("GET", "/v1/postings", partial(_read, PostingPage), params)
+
+
+def first_page(where: Where | None, with_vectors: bool) -> Call[PostingPage]:
+    """The listing that a scan of everything starts with."""
+    # The vectors of a posting take some 20 KB of JSON.
+    return listing(limit=100 if with_vectors else 1000, where=where, with_vectors=with_vectors)
 
 
 def page_after(call: Call[PostingPage], page: PostingPage) -> Call[PostingPage] | None:

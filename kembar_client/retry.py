@@ -1,5 +1,6 @@
 """When a refused call is tried again, and after how long."""
 
+import random
 from dataclasses import dataclass
 
 from kembar_client.errors import ConnectionLost, KembarError, Overloaded
@@ -28,3 +29,20 @@ class RetryPolicy:
         if fault.retry_after_s is None:
             return backoff_s * (0.5 + 0.5 * jitter)
         return fault.retry_after_s + self.first_wait_s * jitter if fault.retry_after_s <= self.longest_wait_s else None
+
+
+@dataclass(slots=True)
+class Attempts:
+    """The tries of one call, which may only be repeated where that does no harm."""
+
+    policy: RetryPolicy
+    repeatable: bool
+    failed: int = 0
+
+    def wait_s(self, fault: KembarError) -> float:
+        """Seconds from a try that failed to the next; raises `fault` where there is none."""
+        self.failed += 1
+        wait_s = self.policy.wait_s(self.failed, fault, random.random()) if self.repeatable else None
+        if wait_s is None:
+            raise fault
+        return wait_s

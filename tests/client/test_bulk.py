@@ -3,15 +3,16 @@
 import base64
 import json
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from threading import Barrier
 
 import pytest
 
-from kembar_client import Delete, Kembar, Patch, Put, RetryPolicy
-from kembar_client.bulk import Operation, line_of, split
+from kembar_client import Delete, Patch, Put, RetryPolicy
+from kembar_client.bulk import Load, Operation, line_of
 from kembar_client.errors import BadAnswer, Overloaded, Unusable
+from tests.client.conftest import Connect
 from tests.client.fake_service import FakeService, Scripted, problem, serving
 
 QUICK = RetryPolicy(attempts=3, first_wait_s=0.01)
@@ -42,49 +43,39 @@ def test_lines_are_what_the_interface_names() -> None:
     ]
 
 
-def test_split_keeps_both_limits() -> None:
-    """No batch has more lines or bytes than allowed, none could have taken the next line, and nothing is lost."""
-    operations = [Delete("x" * (1 + number * 7 % 50)) for number in range(200)]
-    whole = b"".join(line_of(operation) for operation in operations)
+def cut(operations: Iterable[Operation], max_lines: int, max_bytes: int) -> list[bytes]:
+    """The bodies of the requests that a load is cut into."""
+    load = Load(lambda call: call.content, max_lines, max_bytes, 1.0)
+    bodies = [body for operation in operations for body in load.add(operation)]
+    return [body or b"" for body in (*bodies, *load.finish())]
 
-    batches = list(split(operations, max_lines=8, max_bytes=400))
 
-    assert b"".join(batch.body for batch in batches) == whole
-    for batch, following in pairwise(batches):
-        assert batch.line_count <= 8
-        assert len(batch.body) <= 400
-        assert batch.line_count == 8 or len(batch.body) + following.body.index(b"\n") + 1 > 400
-        assert following.lines_before == batch.lines_before + batch.line_count
+def test_requests_keep_both_limits() -> None:
+    """No request has more lines or bytes than allowed, none could have taken the next line, and nothing is lost."""
+    operations = [Delete("x" * (1 + number * 7 % 50) + str(number)) for number in range(200)]
+
+    bodies = cut(operations, max_lines=7, max_bytes=400)
+
+    assert b"".join(bodies) == b"".join(line_of(operation) for operation in operations)
+    assert {body.count(b"\n") for body in bodies} >= {6, 7}
+    for body, following in pairwise(bodies):
+        assert body.count(b"\n") <= 7
+        assert len(body) <= 400
+        assert body.count(b"\n") == 7 or len(body) + following.index(b"\n") + 1 > 400
 
 
 def test_a_line_over_the_limit_goes_alone() -> None:
-    """A line that no batch can hold is sent by itself, for the service to refuse."""
-    batches = split([Delete("a"), Delete("b" * 500), Delete("c")], max_lines=8, max_bytes=400)
+    """A line that no request can hold is sent by itself, for the service to refuse."""
+    operations = [Delete("a"), Delete("b" * 500), Delete("c")]
 
-    assert [batch.posting_ids for batch in batches] == [{"a"}, {"b" * 500}, {"c"}]
-
-
-def test_operations_are_read_only_as_needed() -> None:
-    """Cutting reads one operation past a full batch, so that memory does not grow with the feed."""
-    read: list[int] = []
-
-    def endless() -> Iterator[Operation]:
-        while True:
-            read.append(len(read))
-            yield Delete(f"m{len(read)}")
-
-    batches = split(endless(), max_lines=10, max_bytes=1000)
-    next(batches)
-    next(batches)
-
-    assert len(read) == 21
+    assert cut(operations, max_lines=8, max_bytes=400) == [line_of(operation) for operation in operations]
 
 
-def test_answers_come_in_order_over_many_requests() -> None:
+def test_answers_come_in_order_over_many_requests(connect: Connect) -> None:
     """One answer each, numbered through, in the order of the operations; a bad one stops nothing."""
     service = FakeService()
     ids = [f"m{number}" for number in range(25)]
-    with serving(service) as url, Kembar(url) as kembar:
+    with serving(service) as url, connect(url) as kembar:
         service.line_problems["m13"] = deque([422])
         answers = list(kembar.bulk((Put(posting_id, title="Mug") for posting_id in ids), max_lines=4))
 
@@ -96,54 +87,54 @@ def test_answers_come_in_order_over_many_requests() -> None:
     assert set(service.postings) == set(ids) - {"m13"}
 
 
-def test_two_requests_are_under_way_at_once() -> None:
+def test_two_requests_are_under_way_at_once(connect: Connect) -> None:
     """Two requests are sent side by side, and never a third."""
     service = FakeService(together=Barrier(2, timeout=5))
-    with serving(service) as url, Kembar(url) as kembar:
+    with serving(service) as url, connect(url) as kembar:
         list(kembar.bulk((Delete(f"m{number}") for number in range(8)), max_lines=1))
 
     assert service.most_at_once == 2
     assert not service.together or not service.together.broken
 
 
-def test_operations_on_one_posting_keep_their_order() -> None:
+def test_operations_on_one_posting_keep_their_order(connect: Connect) -> None:
     """A request waits for an earlier one that touches the same posting."""
     service = FakeService(together=Barrier(2, timeout=0.2))
-    with serving(service) as url, Kembar(url) as kembar:
+    with serving(service) as url, connect(url) as kembar:
         list(kembar.bulk((Put("same", title=f"Mug {number}") for number in range(3)), max_lines=1))
 
     assert service.most_at_once == 1
     assert service.postings["same"]["title"] == "Mug 2"
 
 
-def test_overload_of_one_request_is_tried_again() -> None:
+def test_overload_of_one_request_is_tried_again(connect: Connect) -> None:
     """A request refused at the door is sent again; the caller sees the answers only."""
     service = FakeService()
     service.script.append(problem(503, "overloaded", "Later.", retry_after="0"))
-    with serving(service) as url, Kembar(url, retry=QUICK) as kembar:
+    with serving(service) as url, connect(url, retry=QUICK) as kembar:
         answers = list(kembar.bulk([Put("m1", title="Mug")]))
 
     assert [one.status for one in answers] == [201]
 
 
-def test_a_load_cut_short_says_why() -> None:
+def test_a_load_cut_short_says_why(connect: Connect) -> None:
     """Where the service stops early, its last line becomes the exception; fewer answers without a word are one too."""
     service = FakeService()
     told = {"line": 1, "posting_id": None, "status": 413, "problem": {"title": "Too large", "status": 413}}
     service.script.extend([Scripted(200, body=json.dumps(told).encode()), Scripted(200, body=b"")])
     operations = [Delete("m1"), Delete("m2")]
-    with serving(service) as url, Kembar(url) as kembar:
+    with serving(service) as url, connect(url) as kembar:
         with pytest.raises(Unusable, match="Too large"):
             list(kembar.bulk(operations))
         with pytest.raises(BadAnswer, match="expected 2 bulk answers, got 0"):
             list(kembar.bulk(operations))
 
 
-def test_answers_before_a_fault_are_given() -> None:
+def test_answers_before_a_fault_are_given(connect: Connect) -> None:
     """What was answered before a request failed reaches the caller, then the fault does."""
     service = FakeService()
     given = []
-    with serving(service) as url, Kembar(url, retry=RetryPolicy(attempts=1)) as kembar:
+    with serving(service) as url, connect(url, retry=RetryPolicy(attempts=1)) as kembar:
         answers = kembar.bulk((Delete(f"m{number}") for number in range(9)), max_lines=3)
         given.append(next(answers).line)
         service.script.extend([problem(503, "draining", "Later.")] * 3)

@@ -20,6 +20,7 @@ from kembar_client.errors import (
     Unreachable,
     Unusable,
 )
+from tests.client.conftest import Connect
 from tests.client.fake_service import FakeService, Fields, Scripted, answer, parts_of, problem, serving
 
 QUICK = RetryPolicy(attempts=3, first_wait_s=0.01, longest_wait_s=1)
@@ -55,9 +56,9 @@ def service() -> FakeService:
 
 
 @pytest.fixture
-def kembar(service: FakeService) -> Iterator[Kembar]:
+def kembar(connect: Connect, service: FakeService) -> Iterator[Kembar]:
     """A client with short waits."""
-    with serving(service) as url, Kembar(url, retry=QUICK) as client:
+    with serving(service) as url, connect(url, retry=QUICK) as client:
         yield client
 
 
@@ -228,28 +229,28 @@ def test_a_connection_that_breaks_is_made_anew(kembar: Kembar, service: FakeServ
     assert len(service.seen) == 3
 
 
-def test_nobody_there() -> None:
+def test_nobody_there(connect: Connect) -> None:
     """A service that does not run is one clear exception, at once."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
-        with Kembar(url) as kembar, pytest.raises(Unreachable, match=f"no connection to {url}"):
+        with connect(url) as kembar, pytest.raises(Unreachable, match=f"no connection to {url}"):
             kembar.ready()
 
 
-def test_a_silent_service() -> None:
+def test_a_silent_service(connect: Connect) -> None:
     """A service that never answers is given up after the time limit, without a second try."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        with Kembar(url, timeout_s=0.1) as kembar, pytest.raises(TimedOut):
+        with connect(url, timeout_s=0.1) as kembar, pytest.raises(TimedOut):
             kembar.get("m1")
 
 
 @pytest.mark.parametrize("address", ["localhost:8080", "127.0.0.1", "ftp://host", "http://", "http://host:port"])
-def test_bad_address(address: str) -> None:
+def test_bad_address(connect: Connect, address: str) -> None:
     """An address that cannot be used is refused when the client is made, showing one that can."""
     with pytest.raises(BadAddress, match=r"http://127\.0\.0\.1:8080"):
-        Kembar(address)
+        connect(address)
 
 
 def test_not_ready_is_an_answer(kembar: Kembar, service: FakeService) -> None:

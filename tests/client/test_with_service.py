@@ -12,6 +12,7 @@ from PIL import Image
 from kembar_client import Content, Delete, Goal, Kembar, Patch, Put
 from kembar_client.bulk import Operation
 from kembar_client.errors import NotFound, PreconditionFailed, Unusable
+from tests.client.conftest import Connect
 from tests.commands.live_service import live_service
 
 ODD_IDS = ["a b", "ü", "50%", "a%2Fb", "?x=1#y", "...", "a..b", "+", "🍜", "1", "01"]
@@ -33,9 +34,9 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-def kembar(url: str) -> Iterator[Kembar]:
+def kembar(url: str, connect: Connect) -> Iterator[Kembar]:
     """A client of a service that holds nothing."""
-    with Kembar(url) as client:
+    with connect(url) as client:
         list(client.bulk([Delete(posting.posting_id) for posting in client.scan()] or [Delete("none")]))
         yield client
 
