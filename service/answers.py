@@ -164,7 +164,7 @@ class LimitsAnswer:
 
     image_bytes: int = MAX_IMAGE_BYTES
     image_types: tuple[str, ...] = ("image/jpeg", "image/png", "image/webp", "image/gif", "image/avif")
-    image_side_pixels: tuple[int, int] = (picture_header.MIN_SIDE, picture_header.MAX_SIDE)
+    image_side_pixels: tuple[int, ...] = (picture_header.MIN_SIDE, picture_header.MAX_SIDE)
     image_pixels: Mapping[str, int] = field(default_factory=lambda: MAX_PIXELS)
     title_code_points: int = MAX_TITLE_CODE_POINTS
     title_bytes: int = 4 * MAX_TITLE_CODE_POINTS

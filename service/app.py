@@ -4,11 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import ExitStack, asynccontextmanager
 from functools import cache
+from http import HTTPMethod, HTTPStatus
 from typing import NoReturn
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
+from starlette.routing import Match
 
 from index.index import Index
 from service import openapi
@@ -108,4 +110,9 @@ def _well(services: Services) -> Mapping[str, float]:
 
 def _pass_on(request: Request, exc: Exception) -> NoReturn:
     # What the router itself refuses is answered where everything else is.
+    if isinstance(exc, HTTPException) and exc.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        # The router names the methods of one route alone, and several may share a path.
+        scopes, routes = [{**request.scope, "method": method} for method in HTTPMethod], request.app.routes
+        fits = [scope["method"] for scope in scopes if any(one.matches(scope)[0] is Match.FULL for one in routes)]
+        exc.headers = {"Allow": ", ".join(fits)}
     raise exc

@@ -1,7 +1,7 @@
 """What FastAPI cannot see in routes that take a bare request: bodies, queries, ids in paths, problems."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from http import HTTPStatus
 from typing import Any
@@ -11,24 +11,26 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import TypeAdapter
 
 from service import answers
+from service.exchange import MAX_TIMEOUT_MS
 from service.problems import INTERNAL, MEDIA_TYPE, PROBLEMS, Problem
-from service.requests import FORM, JSON
+from service.requests import FORM, JSON, TAGS
 from service.schemas import BODIES, PostingId, Schema
 
 _KINDS = {kind.slug: kind for kind in (*PROBLEMS.values(), INTERNAL)}
 Responses = dict[int | str, dict[str, Any]]
+_TEXT = {"type": "string"}
 _REFS = "#/components/schemas/{model}"
 
-ALWAYS = ("internal-error", "malformed-header", "deadline-passed", "draining")
-QUERY = ("invalid-request", "unknown-field", "duplicate-field", "malformed-json")
-BODY = ("body-too-slow", "body-too-large", "unsupported-media-type", "unsupported-encoding", "overloaded")
+ALWAYS = ("internal-error", "malformed-header", "deadline-passed")
+QUERY = ("draining", "invalid-request", "unknown-field", "duplicate-field", "malformed-json")
+BODY = ("draining", "body-too-slow", "body-too-large", "unsupported-media-type", "unsupported-encoding", "overloaded")
 JSON_BODY = (*BODY, "malformed-json", "invalid-request", "unknown-field")
 FRAMING = ("malformed-multipart", "truncated-multipart", "too-many-parts")
 TITLE = ("title-empty", "title-too-long", "title-invalid-unicode", "title-control-character")
 IMAGE = tuple(slug for slug in _KINDS if slug.startswith("image-") and slug != "image-not-file")
 CONTENT = (*TITLE, *IMAGE, "unsupported-image-format", "empty-posting", "model-fault", "worker-died")
 FORM_BODY = (*JSON_BODY, *CONTENT, *FRAMING, "duplicate-field", "title-not-text", "field-not-text", "image-not-file")
-STORED = ("id-invalid", "storage-corrupt")
+STORED = ("draining", "id-invalid", "storage-corrupt")
 WRITE = (*STORED, "revision-mismatch", "insufficient-storage", "storage-failed")
 
 
@@ -57,16 +59,21 @@ def bytes_answer(media_type: str, description: str) -> Responses:
 
 def body(schema: type[Schema], *media_types: str) -> dict[str, Any]:
     """A request body that may come in any of these forms."""
-    content = {kind: {"schema": _form(schema) if kind == FORM else _ref(schema)} for kind in media_types}
+    content = {kind: _form(schema) if kind == FORM else {"schema": _ref(schema)} for kind in media_types}
     return {"required": True, "content": content}
 
 
 def _form(schema: type[Schema]) -> dict[str, Any]:
-    # As the JSON, with the picture as a file.
+    # As the JSON, with the picture as a file and without null: a part is there or not.
     form = schema.model_json_schema()
-    del form["properties"]["image_base64"]
-    form["properties"]["image"] = {"type": "string", "format": "binary", "description": "JPEG, PNG, WebP, GIF or AVIF"}
-    return form
+    fields = form["properties"]
+    del fields["image_base64"]
+    for name, field in fields.items():
+        field |= field.pop("anyOf", [{}])[0]
+        # An array would be as many parts; an object is one of JSON without more words.
+        fields[name] = _TEXT | {"contentMediaType": JSON, "contentSchema": field} if name == "exclude" else field
+    fields["image"] = _TEXT | {"format": "binary", "description": "JPEG, PNG, WebP, GIF or AVIF"}
+    return {"schema": form}
 
 
 def lines_body(schemas: Sequence[type[Schema]]) -> dict[str, Any]:
@@ -84,14 +91,15 @@ def query(schema: type[Schema]) -> list[dict[str, Any]]:
     ]
 
 
-def header(name: str, description: str) -> dict[str, Any]:
+def header(name: str, description: str, schema: Mapping[str, object] = _TEXT) -> dict[str, Any]:
     """An optional request header."""
-    return {"name": name, "in": "header", "schema": {"type": "string"}, "description": description}
+    return {"name": name, "in": "header", "schema": schema, "description": description}
 
 
+_IF_MATCH = _TEXT | {"pattern": rf"^(\*|{TAGS})$", "examples": ['"7"']}
 PRECONDITIONS = [
-    header("If-Match", "`*` or the ETags of which the stored posting must have one; 412 otherwise"),
-    header("If-None-Match", "`*`: there must be no such posting; 412 otherwise"),
+    header("If-Match", "`*` or the ETags of which the stored posting must have one; 412 otherwise", _IF_MATCH),
+    header("If-None-Match", "`*`: there must be no such posting; 412 otherwise", _TEXT | {"enum": ["*"]}),
 ]
 
 
@@ -112,9 +120,10 @@ def document(app: FastAPI) -> dict[str, Any]:
 
 _ID_SCHEMA = TypeAdapter(PostingId).json_schema()
 _PATH_ID = {"name": "posting_id", "in": "path", "required": True, "schema": _ID_SCHEMA}
+_TIMEOUT_MS = {"type": "integer", "minimum": 1, "maximum": MAX_TIMEOUT_MS}
 _COMMON_HEADERS = (
     header("X-Request-Id", "comes back in the answer and in the log; one is made where none is sent"),
-    header("X-Request-Timeout-Ms", "the caller's deadline in milliseconds; 504 when it passes"),
+    header("X-Request-Timeout-Ms", "the caller's deadline in milliseconds; 504 when it passes", _TIMEOUT_MS),
 )
 
 

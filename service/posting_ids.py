@@ -10,6 +10,8 @@ from starlette.requests import Request
 from service.errors import Finding, IdInvalid
 
 MAX_ID_BYTES = 128
+# As much of `check_id` as a pattern can say.
+ID_PATTERN = r"^(?!\.\.?$)[^\s/\x00-\x1f\x7f-\x9f]([^/\x00-\x1f\x7f-\x9f]*[^\s/\x00-\x1f\x7f-\x9f])?$"
 _FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f/\ud800-\udfff]")
 _RULES = (
     f"expected a string of 1 to {MAX_ID_BYTES} bytes of UTF-8, without control characters, '/', spaces at an end or "
@@ -47,7 +49,7 @@ def cursor_of(posting_id: str) -> str:
 
 def check_cursor(value: object) -> str:
     """The id that a cursor was made from. Raises ValueError."""
-    if isinstance(value, str) and len(value) <= 2 * MAX_ID_BYTES:
+    if isinstance(value, str) and 0 < len(value) <= 2 * MAX_ID_BYTES:
         with suppress(ValueError):
             posting_id = base64.urlsafe_b64decode(value + "=" * (-len(value) % 4)).decode()
             if cursor_of(posting_id) == value:

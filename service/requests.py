@@ -11,8 +11,8 @@ from service.errors import DuplicateField, MalformedHeader
 from service.multipart import read_form
 from service.schemas import S, Schema, typed, validated
 
-_TAG = r'(?:W/)?"[\x21\x23-\x7e]*"'
-_TAGS = re.compile(rf"{_TAG}(?:\s*,\s*{_TAG})*")
+_TAG = '(W/)?"[!#-~]*"'
+TAGS = rf"{_TAG}(\s*,\s*{_TAG})*"
 _REVISION = re.compile(r'(?<!W/)"([0-9]{1,18})"')
 FORM, JSON = "multipart/form-data", "application/json"
 
@@ -53,14 +53,19 @@ def no_query(request: Request) -> None:
 
 def precondition_of(request: Request) -> Precondition:
     """What If-Match and If-None-Match ask of a write; tags that are not ours match nothing. Raises MalformedHeader."""
-    if_match = ", ".join(request.headers.getlist("if-match")).strip()
-    if_none_match = ", ".join(request.headers.getlist("if-none-match")).strip()
-    if if_none_match not in ("", "*"):
+    if_match, if_none_match = _list_header(request, "if-match"), _list_header(request, "if-none-match")
+    if if_none_match not in (None, "*"):
         raise MalformedHeader("expected '*' in If-None-Match of a write, got something else")
-    if if_match not in ("", "*") and not _TAGS.fullmatch(if_match):
+    if if_match not in (None, "*") and not re.fullmatch(TAGS, if_match):
         raise MalformedHeader("expected '*' or quoted tags in If-Match, got something else; send an ETag as it came")
-    named = None if if_match in ("", "*") else frozenset(int(tag) for tag in _REVISION.findall(if_match))
+    named = None if if_match in (None, "*") else frozenset(int(tag) for tag in _REVISION.findall(if_match))
     return Precondition(named, must_exist=if_match == "*", must_not_exist=if_none_match == "*")
+
+
+def _list_header(request: Request, name: str) -> str | None:
+    # One that is there and empty is no header left out: it would turn a guarded write into an unguarded one.
+    values = request.headers.getlist(name)
+    return ", ".join(values).strip() if values else None
 
 
 def etag(revision: int) -> dict[str, str]:

@@ -17,6 +17,7 @@ from pydantic import (
     WithJsonSchema,
     model_validator,
 )
+from pydantic.json_schema import SkipJsonSchema
 
 from index.postings import Scalar
 from service.bodies import parse_json
@@ -24,7 +25,7 @@ from service.bundle.picture_checks import MAX_IMAGE_BYTES
 from service.bundle.title import MAX_TITLE_CODE_POINTS, check_title
 from service.bundle.views import Goal
 from service.errors import EmptyPosting, Finding, InvalidRequest, UnknownField
-from service.posting_ids import MAX_ID_BYTES, check_cursor, check_id
+from service.posting_ids import ID_PATTERN, MAX_ID_BYTES, check_cursor, check_id
 
 MAX_MATCHES = 50
 MAX_EXCLUDED = 1_000
@@ -70,8 +71,9 @@ def _filter(value: object) -> Mapping[str, Scalar]:
     return _metadata(value)
 
 
-def _text(max_length: int, example: str) -> WithJsonSchema:
-    return WithJsonSchema({"type": "string", "minLength": 1, "maxLength": max_length, "examples": [example]})
+def _text(max_length: int, example: str, pattern: str = r"\S") -> WithJsonSchema:
+    rules: dict[str, JsonValue] = {"minLength": 1, "maxLength": max_length, "pattern": pattern}
+    return WithJsonSchema({"type": "string", **rules, "examples": [example]})
 
 
 def _object(values: JsonValue) -> WithJsonSchema:
@@ -81,7 +83,7 @@ def _object(values: JsonValue) -> WithJsonSchema:
 _SCALAR: JsonValue = {"type": ["string", "number", "boolean", "null"]}
 _BASE64 = WithJsonSchema({"type": "string", "contentEncoding": "base64", "maxLength": MAX_IMAGE_BYTES * 4 // 3 + 4})
 _GOAL = WithJsonSchema({"type": "string", "enum": list(Goal)})
-PostingId = Annotated[str, PlainValidator(check_id), _text(MAX_ID_BYTES, "MH01-XS-Black")]
+PostingId = Annotated[str, PlainValidator(check_id), _text(MAX_ID_BYTES, "MH01-XS-Black", ID_PATTERN)]
 Title = Annotated[str, PlainValidator(_title), _text(MAX_TITLE_CODE_POINTS, "Red plate")]
 Base64Image = Annotated[bytes, PlainValidator(_image), _BASE64]
 Metadata = Annotated[dict[str, JsonValue], AfterValidator(_metadata), _object(True)]
@@ -143,8 +145,8 @@ class PutOptions(Schema):
 class PatchRequest(Schema):
     """What to change; an absent field stays."""
 
-    title: Title | None = Field(default=None, description="the new title")
-    metadata: Metadata | None = Field(default=None, description="the new metadata, replacing the old as a whole")
+    title: Title | SkipJsonSchema[None] = Field(default=None, description="the new title")
+    metadata: Metadata | SkipJsonSchema[None] = Field(default=None, description="the new metadata, as a whole")
 
     @model_validator(mode="after")
     def _changes_something(self) -> Self:

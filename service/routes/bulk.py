@@ -20,9 +20,7 @@ router = APIRouter(tags=["bulk"])
     "/v1/bulk",
     response_class=Response,
     responses=openapi.success(200, "a line a line, in order", BULK_LINE, NDJSON)
-    | openapi.problems(
-        "unsupported-media-type", "unsupported-encoding", "body-too-slow", "empty-bulk", "unknown-field", "overloaded"
-    ),
+    | openapi.problems(*openapi.BODY, "empty-bulk", "unknown-field"),
     openapi_extra={"requestBody": openapi.lines_body([BulkPut, BulkPatch, BulkDelete])},
 )
 async def bulk(request: Request) -> Response:

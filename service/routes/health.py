@@ -19,7 +19,7 @@ READY = Readiness(True, "ready", {"admission": Check(True, "open")})
 DRAINING = Readiness(False, "draining", {"admission": Check(False, "stopping")})
 
 
-@router.get("/livez", responses=openapi.success(200, "the loop runs", ALIVE))
+@router.get("/livez", responses=openapi.problems() | openapi.success(200, "the loop runs", ALIVE))
 async def livez(request: Request) -> Response:
     """The event loop runs."""
     return json_answer(ALIVE)
@@ -27,7 +27,9 @@ async def livez(request: Request) -> Response:
 
 @router.get(
     "/readyz",
-    responses=openapi.success(200, "ready", READY) | openapi.success(503, "not ready, degraded or draining", DRAINING),
+    responses=openapi.problems()
+    | openapi.success(200, "ready", READY)
+    | openapi.success(503, "not ready, degraded or draining", DRAINING),
 )
 async def readyz(request: Request) -> Response:
     """Whether the service takes work, with a finding per check."""
@@ -35,7 +37,11 @@ async def readyz(request: Request) -> Response:
     return json_answer(readiness, 200 if readiness.ready else 503)
 
 
-@router.get("/metrics", response_class=Response, responses=openapi.bytes_answer("text/plain", "the metrics"))
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses=openapi.problems() | openapi.bytes_answer("text/plain", "the metrics"),
+)
 async def metrics(request: Request) -> Response:
     """Prometheus metrics."""
     return Response(await asyncio.to_thread(services_of(request).metrics.render), media_type=CONTENT_TYPE_LATEST)

@@ -15,7 +15,9 @@ router = APIRouter(tags=["model"])
 LIMITS = LimitsAnswer()
 
 
-@router.get("/v1/model", responses=openapi.success(200, "the model", MODEL) | openapi.problems("unknown-field"))
+@router.get(
+    "/v1/model", responses=openapi.success(200, "the model", MODEL) | openapi.problems("draining", "unknown-field")
+)
 async def model(request: Request) -> Response:
     """Encoders, weights, thresholds and calibration, with the data that they were measured on."""
     no_query(request)
@@ -36,7 +38,9 @@ async def model(request: Request) -> Response:
     return json_answer(answer)
 
 
-@router.get("/v1/limits", responses=openapi.success(200, "the limits", LIMITS) | openapi.problems("unknown-field"))
+@router.get(
+    "/v1/limits", responses=openapi.success(200, "the limits", LIMITS) | openapi.problems("draining", "unknown-field")
+)
 async def limits(request: Request) -> Response:
     """How much a call may hold."""
     no_query(request)

@@ -121,3 +121,10 @@ def test_docs_can_be_turned_off(start_app: StartApp) -> None:
     client = start_app(docs=False)
     assert client.get("/docs").status_code == 404
     assert client.get("/openapi.json").status_code == 200
+
+
+def test_allow_names_every_method_of_a_path(client: TestClient, document: dict) -> None:
+    """A 405 names exactly the methods that the document has for the path."""
+    for path, methods in document["paths"].items():
+        answer = client.request("TRACE", path.replace("{posting_id}", "a"))
+        assert (answer.status_code, answer.headers["allow"]) == (405, ", ".join(sorted(methods)).upper()), path

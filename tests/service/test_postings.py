@@ -160,7 +160,10 @@ def test_conditions_on_an_absent_posting(client: TestClient) -> None:
     assert [client.put(PATH, files={"title": (None, "a")}, headers=create).status_code for _ in range(2)] == [201, 412]
 
 
-@pytest.mark.parametrize("headers", [{"if-match": "1"}, {"if-match": '"a'}, {"if-none-match": '"1"'}])
+@pytest.mark.parametrize(
+    "headers",
+    [{"if-match": "1"}, {"if-match": '"a'}, {"if-match": ""}, {"if-none-match": '"1"'}, {"if-none-match": ""}],
+)
 def test_conditions_that_make_no_sense_are_malformed(client: TestClient, headers: dict[str, str]) -> None:
     """A tag without quotes, and If-None-Match with a tag on a write, get 400."""
     answer = client.delete(PATH, headers=headers)
