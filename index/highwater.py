@@ -42,3 +42,14 @@ class HighWater:
     def close(self) -> None:
         """Close the file."""
         os.close(self._descriptor)
+
+
+def recorded_mark(path: Path) -> int | None:
+    """What the file at `path` says, without making it; None where it is missing or damaged."""
+    if not path.is_file():
+        return None
+    high_water = HighWater(path)
+    try:
+        return high_water.read()
+    finally:
+        high_water.close()

@@ -69,7 +69,7 @@ def open_parts(path: Path, binding: Binding, weights: Mapping[str, float], *, ac
         pictures = _open_pictures(path, filled, quarantine)
         opened.callback(pictures.close)
         with file_faults(path.name):
-            _sync_directory(path)
+            sync_path(path)
         reader = Reader(path)
         opened.callback(reader.close)
         return Parts(store, high_water, pictures, reader, flat, quarantine, opened.pop_all())
@@ -87,7 +87,7 @@ def _make_directory(path: Path) -> None:
         return
     try:
         path.mkdir(parents=True, exist_ok=True)  # another may have made it this moment
-        _sync_directory(path.parent)
+        sync_path(path.parent)
     except OSError as exc:
         raise DirectoryUnusable(f"cannot make the directory {path}: {exc.strerror}") from exc
 
@@ -99,8 +99,8 @@ def _open_pictures(path: Path, filled: Filled, quarantine: Quarantine) -> Pictur
     return pictures
 
 
-def _sync_directory(path: Path) -> None:
-    """Bring the names of new files to the disk."""
+def sync_path(path: Path) -> None:
+    """Bring a file, or the names of files in a directory, to the disk; raises OSError."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

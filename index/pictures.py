@@ -57,7 +57,7 @@ class Pictures:
             CorruptRow: its checksum differs.
         """
         with self._lock, sqlite_faults(self._connection, DATABASE):
-            row = self._row(image_digest)
+            row = _row(self._connection, image_digest)
         if row is None:
             raise PictureNotKept("no picture of this posting was kept")
         if not _intact(image_digest, *row):
@@ -93,19 +93,12 @@ class Pictures:
     def _keep(self, pictures: Mapping[bytes, bytes]) -> None:
         with sqlite_faults(self._connection, DATABASE), self._connection:
             for image_digest, picture in pictures.items():
-                row = self._row(image_digest)
-                if row is not None and _intact(image_digest, *row):
+                if intact_picture(self._connection, image_digest) is not None:
                     continue
                 self._connection.execute(
                     "INSERT OR REPLACE INTO picture VALUES (?, ?, ?)",
                     (image_digest, _checksum(image_digest, picture), picture),
                 )
-
-    def _row(self, image_digest: bytes) -> tuple[bytes, bytes] | None:
-        row: tuple[bytes, bytes] | None = self._connection.execute(
-            "SELECT checksum, picture FROM picture WHERE image_digest = ?", (image_digest,)
-        ).get
-        return row
 
     def _open_anew(self) -> apsw.Connection:
         for suffix in ("-wal", "-shm"):
@@ -124,6 +117,18 @@ def stored_pictures(connection: apsw.Connection) -> Iterator[tuple[bytes, bool]]
     """Every stored picture's digest, and whether it is as it was written."""
     for image_digest, checksum, picture in connection.execute("SELECT image_digest, checksum, picture FROM picture"):
         yield image_digest, _intact(image_digest, checksum, picture)
+
+
+def intact_picture(connection: apsw.Connection, image_digest: bytes) -> bytes | None:
+    """The picture of an upload, or None where none is stored as it was written."""
+    row = _row(connection, image_digest)
+    return row[1] if row is not None and _intact(image_digest, *row) else None
+
+
+def _row(connection: apsw.Connection, image_digest: bytes) -> tuple[bytes, bytes] | None:
+    query = "SELECT checksum, picture FROM picture WHERE image_digest = ?"
+    row: tuple[bytes, bytes] | None = connection.execute(query, (image_digest,)).get
+    return row
 
 
 def _checksum(image_digest: bytes, picture: bytes) -> bytes:

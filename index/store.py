@@ -6,6 +6,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
+import apsw
+import numpy as np
+
 from index.errors import DatabaseDamaged, EncoderMismatch
 from index.faults import sqlite_faults
 from index.rows import Row, SqliteValue, from_columns, to_columns
@@ -17,6 +20,7 @@ SCHEMA_VERSION = 1
 COLUMNS = "label, posting_id, sequence, created_us, updated_us, title, metadata, image_digest, views, vectors, checksum"
 # By way of the label, or SQLite takes the id from its index and never looks at the one in the row.
 BY_ID = f"SELECT {COLUMNS} FROM posting WHERE label = (SELECT label FROM posting WHERE posting_id = ?)"
+BY_LABEL = f"SELECT {COLUMNS} FROM posting WHERE label = ?"
 BY_LABELS = f"SELECT {COLUMNS} FROM posting WHERE label IN carray(?)"
 INDEXES = """
 CREATE UNIQUE INDEX posting_by_id ON posting (posting_id);
@@ -102,8 +106,8 @@ class Store:
         elif bound != wanted:
             raise EncoderMismatch(
                 f"the index holds vectors of encoders {bound.encoder_id} {bound.dimensions}, the bundle has "
-                f"{wanted.encoder_id} {wanted.dimensions}; use a bundle with the index's encoders, or another data "
-                f"directory"
+                f"{wanted.encoder_id} {wanted.dimensions}; move the index to the bundle's with "
+                f"`kembar reembed`, use a bundle with the index's encoders, or another data directory"
             )
 
     def faults(self) -> AbstractContextManager[None]:
@@ -136,6 +140,15 @@ class Store:
         if self.in_transaction:
             self.connection.execute("ROLLBACK")
 
+    def checkpoint(self) -> None:
+        """Bring the log into the file, durably, and cut it to nothing."""
+        self.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+
+    def used_bytes(self) -> int:
+        """The size of the file, without what is free inside."""
+        pragma = self.connection.pragma
+        return int((pragma("page_count") - pragma("freelist_count")) * pragma("page_size"))
+
     def recount(self) -> Ledger:
         """What the table holds in fact; `sequence` is the highest number in it."""
         # The mask keeps a damaged number from overflowing the sum; no true one comes near 2^40.
@@ -150,6 +163,15 @@ class Store:
         """The row of this id, verified; raises CorruptRow."""
         columns = self.connection.execute(BY_ID, (posting_id,)).get
         return None if columns is None else from_columns(columns, posting_id)
+
+    def row_of(self, label: int) -> Row | None:
+        """The row of this label, verified; raises CorruptRow."""
+        columns = self.connection.execute(BY_LABEL, (label,)).get
+        return None if columns is None else from_columns(columns)
+
+    def labels(self) -> list[int]:
+        """All labels, as the rows have them, in order."""
+        return [label for (label,) in self.connection.execute("SELECT label FROM posting NOT INDEXED ORDER BY label")]
 
     def label(self, posting_id: bytes) -> int | None:
         """The label of this id, without a look at the rest of its row."""
@@ -167,10 +189,12 @@ class Store:
         self.connection.execute("DELETE FROM posting WHERE label = ?", (label,))
         self.connection.executemany("DELETE FROM tag WHERE tag = ? AND label = ?", [(tag, label) for tag in tags])
 
-    def remove_damaged(self, label: int) -> None:
-        """Remove a row that may disagree with its indexes (SQLite would miss it there) and cannot tell its tags."""
+    def remove_unread(self, labels: Collection[int]) -> None:
+        """Remove rows that may be damaged: SQLite may miss such a one in its indexes, and it cannot tell its tags."""
+        gone = apsw.carray(np.array(list(labels), dtype=np.int64))
         self.connection.execute("DROP INDEX posting_by_id; DROP INDEX posting_by_image")
-        self.connection.execute("DELETE FROM posting WHERE label = ?; DELETE FROM tag WHERE label = ?", (label, label))
+        for table in ("posting", "tag"):
+            self.connection.execute(f"DELETE FROM {table} WHERE label IN carray(?)", (gone,))
         self.connection.execute(INDEXES)
 
     def replace_tags(self, entries: Iterable[tuple[str, int]]) -> None:
@@ -202,6 +226,11 @@ class Store:
     def id_entries(self) -> Iterator[tuple[bytes, int]]:
         """All (id, label) as the index of ids has them, without a look at the rows."""
         return iter(self.connection.execute("SELECT posting_id, label FROM posting INDEXED BY posting_by_id"))
+
+    def id_of(self, label: int) -> str:
+        """The id that the index of ids has for a row, also for a damaged one."""
+        found = (posting_id for posting_id, entry in self.id_entries() if entry == label)
+        return next(found, b"").decode(errors="replace")
 
     def tag_entries(self) -> Iterator[tuple[bytes, int]]:
         """All (tag, label) as stored, as bytes: a damaged tag may be no text any more."""

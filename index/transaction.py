@@ -71,7 +71,7 @@ class Transaction:
         label = self.store.label(posting_id)
         if label is None:
             return
-        self.store.remove_damaged(label)
+        self.store.remove_unread([label])
         self.placements.append(Placement(label, b"", None))
         found = self.store.recount()
         self.ledger = Ledger(self.ledger.sequence + 1, found.postings, found.sequence_sum)

@@ -12,12 +12,13 @@ from index.books import check_high_water, check_ledger
 from index.errors import DatabaseDamaged, DirectoryUnusable, RowsMissing
 from index.faults import sqlite_faults
 from index.flat import FlatIndex
-from index.highwater import HighWater
+from index.highwater import recorded_mark
 from index.lock import DirectoryLock
 from index.opening import HIGH_WATER
 from index.pictures import DATABASE as PICTURES
 from index.pictures import open_pictures, stored_pictures
 from index.quarantine import Quarantine
+from index.reembed import FOLDER
 from index.refill import Filled, ids_disagree, refill, tags_disagree
 from index.store import DATABASE as POSTINGS
 from index.store import Binding, Store
@@ -34,6 +35,7 @@ class Damage(StrEnum):
     DERIVED = "derived"  # the index of ids or the tags; the next start rebuilds them
     PICTURE = "picture"  # one picture does not match its checksum; it is not served
     ORPHAN = "orphan"  # a picture that no posting has; the next start removes it
+    UNFINISHED = "unfinished"  # a reembed was broken off; the same command goes on, or its folder may be deleted
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,8 @@ def check_directory(path: Path) -> CheckReport:
             binding, postings = store.binding(), store.recount().postings
         in_use = None if quarantine.labels() else filled.image_digests
         pictures, more = _check_pictures(path, in_use)
+    if (path / FOLDER).is_dir():
+        more.append(Finding(Damage.UNFINISHED, FOLDER, "left by a reembed: run it again, or delete this folder"))
     return CheckReport(binding.encoder_id if binding else "", postings, pictures, (*findings, *more))
 
 
@@ -83,10 +87,11 @@ def _check_postings(path: Path, store: Store, quarantine: Quarantine) -> tuple[l
     findings = _integrity(store.connection, POSTINGS)
     binding = store.binding() or Binding("", {})
     filled = refill(store, FlatIndex(binding.dimensions, dict.fromkeys(binding.dimensions, 1.0)), quarantine)
-    findings += [Finding(Damage.ROW, POSTINGS, _named(store, label)) for label in sorted(quarantine.labels())]
+    damaged = sorted(quarantine.labels())
+    findings += [Finding(Damage.ROW, POSTINGS, f"row {label}, posting {store.id_of(label)}") for label in damaged]
     try:
-        check_high_water(store, _high_water(path))
-        check_ledger(store, damaged=len(quarantine.labels()))
+        check_high_water(store, recorded_mark(path / HIGH_WATER))
+        check_ledger(store, damaged=len(damaged))
     except RowsMissing as fault:
         findings.append(Finding(Damage.ROWS_MISSING, POSTINGS, str(fault)))
     if ids_disagree(store, filled, quarantine):
@@ -118,18 +123,3 @@ def _check_pictures(path: Path, in_use: Set[bytes] | None) -> tuple[int, list[Fi
 def _integrity(connection: apsw.Connection, file: str) -> list[Finding]:
     answers = [str(answer) for (answer,) in connection.execute(f"PRAGMA integrity_check({_MOST_LINES})")]
     return [Finding(Damage.DATABASE, file, answer) for answer in answers if answer != "ok"]
-
-
-def _high_water(path: Path) -> int | None:
-    if not (path / HIGH_WATER).is_file():
-        return None
-    high_water = HighWater(path / HIGH_WATER)
-    try:
-        return high_water.read()
-    finally:
-        high_water.close()
-
-
-def _named(store: Store, label: int) -> str:
-    ids = [posting_id.decode(errors="replace") for posting_id, entry in store.id_entries() if entry == label]
-    return f"row {label}, posting {ids}"

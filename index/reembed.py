@@ -1,0 +1,228 @@
+"""A stopped index moves to other encoders: a second database grows beside the first and takes its place at the end."""
+
+import logging
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import apsw
+
+from index.books import check_high_water, check_ledger
+from index.errors import CannotOpen, CorruptRow, DirectoryUnusable, IndexFault, RowsMissing, StorageFull
+from index.faults import file_faults, sqlite_faults
+from index.highwater import recorded_mark
+from index.lock import DirectoryLock
+from index.opening import HIGH_WATER, sync_path
+from index.pictures import DATABASE as PICTURES
+from index.pictures import intact_picture, open_pictures
+from index.postings import UnitVector
+from index.rows import Content, Row, metadata_of, pack_vectors, tags_of
+from index.store import DATABASE, Binding, Ledger, Store
+
+FOLDER = "reembed"  # in the data directory; holds the second database
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """What is stored of a posting to encode it from; `picture` is None where there is none, or none any more."""
+
+    row: Row
+    picture: bytes | None
+
+    @property
+    def title(self) -> str | None:
+        """As sent."""
+        return None if self.row.content.title is None else self.row.content.title.decode()
+
+    @property
+    def content(self) -> Content:
+        """As it shall be, but for the vectors: where the picture is lost, an import has to find it missing."""
+        return self.row.content if self.picture is not None else replace(self.row.content, image_digest=None)
+
+
+class StoppedIndex:
+    """Postings and pictures of a directory that this process owns; nothing is changed."""
+
+    def __init__(self, path: Path, store: Store, pictures: apsw.Connection, readable: Callable[[bytes], bool]) -> None:
+        """Called by `stopped_index`."""
+        self.path, self.store = path, store
+        self._pictures, self._readable = pictures, readable
+
+    def labels(self) -> list[int]:
+        """Of all rows, damaged ones too, in order."""
+        with self.store.faults():
+            return self.store.labels()
+
+    def original(self, label: int) -> Original:
+        """One posting; raises CorruptRow."""
+        with self.store.faults():
+            row = self.store.row_of(label)
+        if row is None:
+            raise CorruptRow(f"row {label} cannot be found again")
+        return Original(row, self._picture(row.content.image_digest))
+
+    def _picture(self, image_digest: bytes | None) -> bytes | None:
+        try:
+            with sqlite_faults(self._pictures, PICTURES):
+                picture = None if image_digest is None else intact_picture(self._pictures, image_digest)
+        except IndexFault:
+            return None  # a damaged page; `kembar check` tells
+        return picture if picture is not None and self._readable(picture) else None
+
+
+@contextmanager
+def stopped_index(path: Path, readable: Callable[[bytes], bool]) -> Iterator[StoppedIndex]:
+    """
+    Own the directory of an index that is not open.
+
+    Args:
+        readable: whether a stored picture can be encoded; one that cannot counts as lost.
+
+    Raises:
+        CannotOpen: see the tree in `index.errors`.
+    """
+    if not (path / DATABASE).is_file():
+        raise DirectoryUnusable(f"{path} holds no index: no {DATABASE}")
+    with ExitStack() as opened:
+        opened.callback(DirectoryLock(path).release)
+        store = Store(path)
+        opened.callback(store.connection.close)
+        with store.faults():
+            check_high_water(store, recorded_mark(path / HIGH_WATER))
+        pictures = open_pictures(path / PICTURES)
+        opened.callback(pictures.close)
+        yield StoppedIndex(path, store, pictures, readable)
+
+
+@dataclass(slots=True)
+class Survey:
+    """What there is to do: labels, and the ids of postings that cannot be moved, each with the reason."""
+
+    to_move: list[int] = field(default_factory=list)
+    moved_before: list[int] = field(default_factory=list)
+    left_out: list[tuple[str, str]] = field(default_factory=list)
+    without_picture: int = 0
+
+
+class Move:
+    """
+    The second database: durable as far as `add` has returned, and taken up from there by the next process.
+
+    The first one serves, and may change, until `switch`. What of the second does not fit it any more is made anew.
+    """
+
+    def __init__(self, source: StoppedIndex, wanted: Binding) -> None:
+        """Begin, or go on; what was moved to yet other encoders, or cannot be opened, is thrown away."""
+        self._source, self._binding = source, wanted
+        self._folder = source.path / FOLDER
+        try:
+            self._store = self._open()
+        except CannotOpen:
+            logger.warning("the unfinished move to other encoders, or to a damaged file, is thrown away")
+            shutil.rmtree(self._folder)
+            self._store = self._open()
+
+    def survey(self, labels: Iterable[int]) -> Survey:
+        """
+        Read all that is to be moved, and take out of the second database what is not as in the first.
+
+        Raises:
+            RowsMissing: the index has lost acknowledged rows.
+        """
+        survey, damaged = Survey(), 0
+        for label in labels:
+            try:
+                original = self._source.original(label)
+            except CorruptRow:
+                damaged += 1
+                survey.left_out.append((self._source.store.id_of(label), "its row is damaged"))
+                continue
+            if original.picture is None and original.title is None:
+                survey.left_out.append((self._source.store.id_of(label), "it has no title, and no stored picture"))
+                continue
+            survey.without_picture += original.content != original.row.content
+            (survey.moved_before if self._holds(original) else survey.to_move).append(label)
+        with self._source.store.faults():
+            check_ledger(self._source.store, damaged)
+        with self._store.faults(), self._store.connection:
+            if stale := set(self._store.labels()).difference(survey.moved_before):
+                self._store.remove_unread(stale)
+        return survey
+
+    def require_room(self, postings: int) -> None:
+        """Raise StorageFull where the disk cannot hold the second database beside the first."""
+        bound = self._source.store.binding()
+        longer = sum(self._binding.dimensions.values()) - sum(bound.dimensions.values() if bound else ())
+        needed = self._source.store.used_bytes() + 2 * longer * postings - self._store.used_bytes()
+        disk = os.statvfs(self._folder)
+        free = disk.f_bavail * disk.f_frsize
+        if free < needed:
+            raise StorageFull(f"expected {needed / 1e6:,.0f} MB free for the new vectors, got {free / 1e6:,.0f} MB")
+
+    def add(self, encoded: Iterable[tuple[Original, Mapping[str, UnitVector]]]) -> None:
+        """Store postings with their new vectors, durably: one per view that title and stored picture give."""
+        with self._store.faults():
+            with self._store.connection:
+                for original, vectors in encoded:
+                    views, blob = pack_vectors(vectors, self._binding.dimensions)
+                    row = replace(original.row, content=replace(original.content, views=views, vectors=blob))
+                    self._store.insert(row, tags_of(metadata_of(row.content)))
+            self._store.checkpoint()
+
+    def switch(self, postings: int) -> None:
+        """
+        Put the second database, of so many postings, in the place of the first; neither can be used from here on.
+
+        Labels and sequence numbers are the same, so the high-water mark and the pictures go on to fit.
+        """
+        with self._store.faults():
+            found = self._store.recount()
+            if found.postings != postings:
+                raise RowsMissing(f"expected {postings} postings moved, got {found.postings}; run the command again")
+            last = self._source.store.ledger().sequence
+            self._store.write_ledger(Ledger(last, found.postings, found.sequence_sum))
+        for store in (self._store, self._source.store):
+            with store.faults():
+                store.checkpoint()
+            store.connection.close()
+        path = self._source.path
+        with file_faults(DATABASE):
+            # Empty by now, the first one's log must not lie beside the second, where a power cut could fill it again.
+            for suffix in ("-wal", "-shm"):
+                (path / (DATABASE + suffix)).unlink(missing_ok=True)
+            for durable in (self._folder / DATABASE, self._folder, path):
+                sync_path(durable)
+            (self._folder / DATABASE).replace(path / DATABASE)
+            sync_path(path)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def close(self) -> None:
+        """Leave off; what was added stays."""
+        self._store.connection.close()
+
+    def _open(self) -> Store:
+        with file_faults(FOLDER):
+            self._folder.mkdir(exist_ok=True)
+        store = Store(self._folder)
+        try:
+            with store.faults():
+                store.bind(self._binding)
+        except IndexFault:
+            store.connection.close()
+            raise
+        return store
+
+    def _holds(self, original: Original) -> bool:
+        try:
+            with self._store.faults():
+                moved = self._store.row_of(original.row.label)
+        except CorruptRow:
+            return False
+        if moved is None:
+            return False
+        content = replace(original.content, views=moved.content.views, vectors=moved.content.vectors)
+        return moved == replace(original.row, content=content)
