@@ -23,7 +23,7 @@ from service.exchange import Exchanges
 from service.matcher import Matcher
 from service.metrics import Metrics
 from service.readiness import readiness_of
-from service.routes import bulk, health, matches, model, postings
+from service.routes import bulk, health, matches, model, page, postings
 from service.services import Services
 from service.settings import Settings
 from service.stages import Stages
@@ -64,7 +64,7 @@ def build_app(settings: Settings, load: Loader) -> FastAPI:
     app.state.admission = admission
     app.add_middleware(Exchanges, admission=admission, metrics=metrics, stages=stages)
     app.add_exception_handler(HTTPException, _pass_on)
-    for part in (matches, postings, bulk, model, health):
+    for part in (matches, postings, bulk, model, health, page):
         app.include_router(part.router)
     app.openapi = cache(lambda: openapi.document(app))  # type: ignore[method-assign]  # FastAPI's own way to change it
     return app

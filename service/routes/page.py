@@ -1,0 +1,48 @@
+"""The page where a person tries Kembar, for people only: it stands in no OpenAPI document."""
+
+import hashlib
+from functools import cache
+from importlib.resources import files
+
+from fastapi import APIRouter
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types"
+)
+HEADERS = {"Content-Security-Policy": POLICY, "Referrer-Policy": "same-origin", "Cache-Control": "no-cache"}
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.api_route("/", methods=["GET", "HEAD"])
+async def page(request: Request) -> Response:
+    """The page."""
+    return _file(request, "index.html")
+
+
+@router.api_route("/page/{name}", methods=["GET", "HEAD"])
+async def asset(request: Request, name: str) -> Response:
+    """What the page consists of."""
+    return _file(request, name)
+
+
+def _file(request: Request, name: str) -> Response:
+    if name not in _contents():
+        raise HTTPException(404)
+    content = _contents()[name]
+    headers = HEADERS | {"ETag": f'"{hashlib.sha256(content).hexdigest()[:32]}"'}
+    if headers["ETag"] in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    return Response(content, headers=headers, media_type=TYPES[name.rpartition(".")[2]])
+
+
+@cache
+def _contents() -> dict[str, bytes]:
+    # Read once and through the package, wherever it is installed.
+    found = (file for file in files("service.page").iterdir() if file.name.rpartition(".")[2] in TYPES)
+    return {file.name: file.read_bytes() for file in found}
