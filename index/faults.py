@@ -43,7 +43,7 @@ def file_faults(file: str) -> Iterator[None]:
 
 
 def _full(file: str) -> IndexFault:
-    return StorageFull(f"{file}: no room on the disk; free some and send the write again")
+    return StorageFull(f"{file}: no room on the disk; free some, then try again")
 
 
 def _failed(file: str, exc: Exception) -> IndexFault:
