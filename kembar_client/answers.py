@@ -18,7 +18,7 @@ class _Answer(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class ProblemItem(_Answer):
+class Finding(_Answer):
     """One finding of a refused request; `pointer` is a JSON pointer to the field."""
 
     pointer: str = ""
@@ -33,7 +33,7 @@ class Problem(_Answer):
     status: int
     detail: str = ""
     request_id: str | None = None
-    errors: tuple[ProblemItem, ...] = ()
+    errors: tuple[Finding, ...] = ()
 
 
 class Evidence(_Answer):
@@ -92,7 +92,7 @@ class Posting(_Answer):
     image_sha256: str | None
     created_at: datetime
     updated_at: datetime
-    vectors: dict[str, tuple[float, ...]] | None = None
+    vectors: dict[str, tuple[float, ...]] | None
 
 
 class PostingPage(_Answer):
@@ -107,10 +107,10 @@ class Written(_Answer):
 
     posting_id: str
     revision: int
-    created: bool = False
+    created: bool
     changed: bool
     views: tuple[str, ...]
-    matches: MatchAnswer | None = None
+    matches: MatchAnswer | None
 
 
 class BulkAnswer(_Answer):
@@ -199,7 +199,7 @@ class Limits(_Answer):
 
     image_bytes: int
     image_types: tuple[str, ...]
-    image_side_pixels: tuple[int, int]
+    image_side_pixels: tuple[int, ...]
     image_pixels: dict[str, int]
     title_code_points: int
     title_bytes: int

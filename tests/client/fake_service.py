@@ -50,6 +50,7 @@ class FakeService:
     script: deque[Scripted] = field(default_factory=deque)
     line_problems: dict[str, deque[int]] = field(default_factory=dict)
     answers_to_lose: int = 0
+    busy_for: bytes | None = None
     together: Barrier | None = None
     at_once: int = 0
     most_at_once: int = 0
@@ -67,6 +68,7 @@ class FakeService:
             "image_sha256": None if image is None else sha256(image).hexdigest(),
             "created_at": NOON,
             "updated_at": NOON,
+            "vectors": None,
         }
         changed = before is None or {**before, "revision": None} != {**posting, "revision": None}
         self.postings[posting_id] = {
@@ -79,6 +81,7 @@ class FakeService:
             "created": before is None,
             "changed": changed,
             "views": views,
+            "matches": None,
         }
 
     def apply(self, number: int, line: bytes) -> Fields:
@@ -111,6 +114,7 @@ class _Handler(BaseHTTPRequestHandler):
     service: ClassVar[FakeService]
     connections: ClassVar[list[socket.socket]]
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
 
     def setup(self) -> None:
         """Remember the connection, to close it at the end."""
@@ -157,6 +161,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, seen: Seen) -> Scripted:
         service = self.service
+        if service.busy_for is not None and service.busy_for in seen.body:
+            return problem(503, "overloaded", "Later.", retry_after="20")
         if seen.path == "/v1/bulk":
             lines = [service.apply(number, line) for number, line in enumerate(seen.body.splitlines(), 1)]
             return Scripted(200, body="".join(json.dumps(line) + "\n" for line in lines).encode())

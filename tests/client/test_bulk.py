@@ -1,15 +1,17 @@
 """Bulk loads: how operations are cut into requests, sent two at a time and answered in order."""
 
+import asyncio
 import base64
 import json
+import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from itertools import pairwise
 from threading import Barrier
 
 import pytest
 
-from kembar_client import Delete, Patch, Put, RetryPolicy
+from kembar_client import AsyncKembar, Delete, Patch, Put, RetryPolicy
 from kembar_client.bulk import Load, Operation, line_of
 from kembar_client.errors import BadAnswer, Overloaded, Unusable
 from tests.client.conftest import Connect
@@ -69,6 +71,56 @@ def test_a_line_over_the_limit_goes_alone() -> None:
     operations = [Delete("a"), Delete("b" * 500), Delete("c")]
 
     assert cut(operations, max_lines=8, max_bytes=400) == [line_of(operation) for operation in operations]
+
+
+def test_operations_are_read_only_as_needed(connect: Connect) -> None:
+    """No more than two requests' operations are read ahead of the answers, so that memory does not grow."""
+    ahead = read = 0
+
+    def endless() -> Iterator[Operation]:
+        nonlocal read
+        while True:
+            read += 1
+            yield Delete(f"m{read}")
+
+    with serving(FakeService()) as url, connect(url) as kembar:
+        answers = kembar.bulk(endless(), max_lines=5)
+        for given in range(42):
+            next(answers)
+            ahead = max(ahead, read - given)
+        answers.close()
+
+    assert ahead == 10
+
+
+def test_async_iterables_are_taken() -> None:
+    """Operations may come from an async iterable, too; what waits for them leaves the requests under way."""
+
+    async def load(url: str) -> list[int]:
+        async def operations() -> AsyncIterator[Operation]:
+            for number in range(12):
+                await asyncio.sleep(0)
+                yield Put(f"m{number}", title="Mug")
+
+        async with AsyncKembar(url) as kembar:
+            return [answer.line async for answer in kembar.bulk(operations(), max_lines=5)]
+
+    with serving(service := FakeService()) as url:
+        assert asyncio.run(load(url)) == list(range(1, 13))
+    assert len(service.postings) == 12
+
+
+def test_breaking_off_waits_for_no_retry(connect: Connect) -> None:
+    """A load that the caller leaves does not sit through the wait that the service asked of a request under way."""
+    service = FakeService(busy_for=b"m2")
+    with serving(service) as url, connect(url) as kembar:
+        answers = kembar.bulk([Delete("m1"), Delete("m2"), Delete("m3")], max_lines=1)
+        assert next(answers).posting_id == "m1"
+        started = time.monotonic()
+        answers.close()
+
+    assert time.monotonic() - started < 10
+    assert [seen.body for seen in service.seen if b"m3" in seen.body] == []
 
 
 def test_answers_come_in_order_over_many_requests(connect: Connect) -> None:

@@ -2,15 +2,18 @@
 
 import json
 import socket
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
 
-from kembar_client import Goal, Kembar, RetryPolicy
+from kembar_client import Delete, Goal, Kembar, RetryPolicy
 from kembar_client.errors import (
     BadAddress,
     BadAnswer,
+    Closed,
     ConnectionLost,
     NotFound,
     Overloaded,
@@ -46,6 +49,14 @@ MATCH: Fields = {
     "limit_reached": False,
     "model": "sha256:3f9c",
     "took_ms": 31.2,
+}
+WRITTEN: Fields = {
+    "posting_id": "m1",
+    "revision": 5,
+    "created": True,
+    "changed": True,
+    "views": ["title"],
+    "matches": None,
 }
 
 
@@ -121,8 +132,7 @@ def test_matches_of_a_stored_posting(kembar: Kembar, service: FakeService) -> No
 
 def test_put_and_match(kembar: Kembar, service: FakeService) -> None:
     """A seller learns of a duplicate by the same call that stores the posting."""
-    written: Fields = {"posting_id": "m1", "revision": 4, "created": True, "changed": True, "views": ["title"]}
-    service.script.append(answer(201, {**written, "matches": MATCH}))
+    service.script.append(answer(201, {**WRITTEN, "matches": MATCH}))
 
     found = kembar.put_and_match("m1", title="hoodie").matches
 
@@ -133,7 +143,7 @@ def test_put_and_match(kembar: Kembar, service: FakeService) -> None:
 
 def test_patch_sends_only_what_changes(kembar: Kembar, service: FakeService) -> None:
     """A field that is not given is not in the request, an empty object is."""
-    service.script.append(answer(200, {"posting_id": "m1", "revision": 5, "changed": True, "views": ["title"]}))
+    service.script.append(answer(200, WRITTEN))
 
     assert kembar.patch("m1", metadata={}, if_revision=4).revision == 5
     assert json.loads(service.seen[0].body) == {"metadata": {}}
@@ -151,11 +161,40 @@ def test_scan_walks_all_pages(kembar: Kembar, service: FakeService) -> None:
 
 
 def test_one_connection_serves_many_calls(kembar: Kembar, service: FakeService) -> None:
-    """Calls in a row share one connection."""
-    for _ in range(5):
-        kembar.delete("m1")
+    """Fifty calls in a row, answered and refused, share one connection."""
+    for number in range(10):
+        kembar.put(f"m{number}", title="Mug")
+        kembar.get(f"m{number}")
+        kembar.delete(f"m{number}")
+        kembar.listing()
+        with pytest.raises(NotFound):
+            kembar.get(f"m{number}")
 
-    assert len({seen.peer for seen in service.seen}) == 1
+    assert (len(service.seen), len({seen.peer for seen in service.seen})) == (50, 1)
+
+
+def test_a_closed_client_says_so(kembar: Kembar, service: FakeService) -> None:
+    """After the end of its block a client sends nothing, and says why; to close it again does no harm."""
+    kembar.close()
+    kembar.close()
+
+    for call in (kembar.ready, lambda: next(kembar.scan()), lambda: next(kembar.bulk([Delete("m1")]))):
+        with pytest.raises(Closed, match="this client is closed: make a new one"):
+            call()
+    assert service.seen == []
+
+
+def test_closing_ends_a_wait(service: FakeService) -> None:
+    """A call of another thread that waits for its next try fails at once when its client is closed."""
+    service.busy_for = b"Mug"
+    with serving(service) as url, Kembar(url) as kembar, ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(kembar.put, "m1", title="Mug")
+        while not service.seen:
+            time.sleep(0.01)
+        kembar.close()
+
+        with pytest.raises((Overloaded, ConnectionLost, Closed)):
+            waiting.result(timeout=10)
 
 
 @pytest.mark.parametrize(

@@ -187,3 +187,18 @@ def test_a_listing_goes_on_from_its_cursor(kembar: Kembar) -> None:
 
     assert [[one.posting_id for one in page.postings] for page in (first, last)] == [["m0", "m1"], ["m2"]]
     assert (first.postings[0].vectors, last.next_cursor) == (None, None)
+
+
+def test_vectors_come_with_a_scan(kembar: Kembar) -> None:
+    """A scan gives, where asked, the vector of each view that a posting has, as the service would make it anew."""
+    list(kembar.bulk(Put(f"m{number:03}", f"Mug {number}", picture(1)) for number in range(120)))
+    anew = kembar.embeddings(title="Mug 119", image=picture(1)).vectors
+
+    postings = list(kembar.scan(with_vectors=True))
+
+    assert len(postings) == 120
+    assert postings[-1].vectors is not None
+    assert {view: np.allclose(vector, anew[view], atol=1e-3) for view, vector in postings[-1].vectors.items()} == {
+        "image": True,
+        "title": True,
+    }
