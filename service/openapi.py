@@ -111,6 +111,8 @@ def document(app: FastAPI) -> dict[str, Any]:
     for kind in (*kinds, *BODIES):
         schema = TypeAdapter(kind).json_schema(ref_template=_REFS)
         schemas.update(schema.pop("$defs", {}) | {kind.__name__: schema})
+    for kind in kinds:  # an answer has all its fields, also those with a default
+        schemas[kind.__name__]["required"] = list(schemas[kind.__name__]["properties"])
     for path, operations in found["paths"].items():
         common = (_PATH_ID, *_COMMON_HEADERS) if "{posting_id}" in path else _COMMON_HEADERS
         for operation in operations.values():
