@@ -1,12 +1,15 @@
-"""What the commands that call a running service share: where it is, and what to say where it does not answer."""
+"""What the commands that call a running service share: where it is, what to ask, and what to say without an answer."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import click
+from prometheus_client.parser import text_string_to_metric_families
 
-from kembar_client import Kembar
+from kembar_client import Goal, Kembar
 from kembar_client.errors import BadAddress, KembarError, Unreachable
+from kembar_client.requests import Call, Where
 from service.commands.exits import CannotGoOn
 
 url_option = click.option(
@@ -17,12 +20,34 @@ url_option = click.option(
     show_default=True,
     help="The service.",
 )
+_GOALS = click.Choice([goal.value for goal in Goal])
+goal_option = click.option("--goal", type=_GOALS, help="Which learned threshold to use.")
+threshold_option = click.option(
+    "--threshold", type=click.FloatRange(-1, 1), help="A fused score that counts instead of a goal."
+)
+
+
+def _where(_ctx: click.Context, _option: click.Parameter, text: str | None) -> Where | None:
+    try:
+        where = None if text is None else json.loads(text, parse_constant=int)  # which NaN is not
+    except ValueError:
+        where = text
+    if where is None or (isinstance(where, dict) and all(isinstance(one, (str, int, float)) for one in where.values())):
+        return where
+    raise click.BadParameter(
+        """expected a JSON object of strings, numbers or booleans, such as '{"category": "Home"}'"""
+    )
+
+
+filter_option = click.option(
+    "--filter", "where", metavar="JSON", callback=_where, help="Only postings whose metadata have these values."
+)
 
 
 @contextmanager
-def service_at(url: str) -> Iterator[Kembar]:
+def service_at(url: str, go_on: str = "") -> Iterator[Kembar]:
     """
-    A client of the service at `url`.
+    A client of the service at `url`; `go_on` is told to who has to do with a service that is not there any more.
 
     Raises:
         click.UsageError: the address is none.
@@ -34,6 +59,18 @@ def service_at(url: str) -> Iterator[Kembar]:
     except BadAddress as exc:
         raise click.UsageError(str(exc)) from exc
     except Unreachable as exc:
-        raise CannotGoOn(f"{exc}. Is the service running? Start it with `kembar serve`.") from exc
+        raise CannotGoOn(f"{exc}. Is the service running? Start it with `kembar serve`. {go_on}".strip()) from exc
     except KembarError as exc:
-        raise CannotGoOn(str(exc)) from exc
+        raise CannotGoOn(f"{str(exc).rstrip('.')}. {go_on}" if go_on else str(exc)) from exc
+
+
+def posting_count(kembar: Kembar, where: Where | None) -> int | None:
+    """How many postings a progress bar has before it, as the service's metrics say; None where they cannot say."""
+    if where:
+        return None
+    try:
+        text = kembar.send(Call("GET", "/metrics", lambda response: response.text))
+        families = [one for one in text_string_to_metric_families(text) if one.name == "kembar_index_postings"]
+    except (KembarError, ValueError):
+        return None
+    return int(sum(sample.value for family in families for sample in family.samples)) or None

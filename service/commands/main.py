@@ -14,6 +14,8 @@ COMMANDS = {
     "serve": ("service.commands.serve:serve", "Start the service."),
     "import": ("service.commands.importing:import_", "Import the postings of a CSV file into a running service."),
     "match": ("service.commands.match:match", "Find the stored postings that show the same product."),
+    "pairs": ("service.commands.pairs:pairs", "Write every matched pair of the stored postings as lines of JSON."),
+    "export": ("service.commands.export:export", "Write all stored postings as lines of JSON."),
     "check": ("service.commands.check:check", "Verify a data directory and a bundle offline."),
     "completion": ("service.commands.completion:completion", "Print a script that completes commands with Tab."),
 }
