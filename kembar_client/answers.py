@@ -37,8 +37,13 @@ class Problem(_Answer):
 
 
 class Evidence(_Answer):
-    """How alike two postings are; `views` is what both have, and a score is None where one side lacks the view."""
+    """
+    How alike two postings are; `views` is what both have, and a score is None where one side lacks the view.
 
+    `posting_id` is None where the other posting was sent along with a comparison.
+    """
+
+    posting_id: str | None
     probability: float
     score: float
     threshold: float
@@ -52,7 +57,7 @@ class Evidence(_Answer):
 
 
 class Match(Evidence):
-    """One posting that shows the same product, with the evidence."""
+    """One stored posting that shows the same product, with the evidence."""
 
     posting_id: str
 
