@@ -47,7 +47,9 @@ class Original:
 class StoppedIndex:
     """Postings and pictures of a directory that this process owns; nothing is changed."""
 
-    def __init__(self, path: Path, store: Store, pictures: apsw.Connection, readable: Callable[[bytes], bool]) -> None:
+    def __init__(
+        self, path: Path, store: Store, pictures: apsw.Connection | None, readable: Callable[[bytes], bool]
+    ) -> None:
         """Called by `stopped_index`."""
         self.path, self.store = path, store
         self._pictures, self._readable = pictures, readable
@@ -66,9 +68,11 @@ class StoppedIndex:
         return Original(row, self._picture(row.content.image_digest))
 
     def _picture(self, image_digest: bytes | None) -> bytes | None:
+        if image_digest is None or self._pictures is None:
+            return None
         try:
             with sqlite_faults(self._pictures, PICTURES):
-                picture = None if image_digest is None else intact_picture(self._pictures, image_digest)
+                picture = intact_picture(self._pictures, image_digest)
         except IndexFault:
             return None  # a damaged page; `kembar check` tells
         return picture if picture is not None and self._readable(picture) else None
@@ -93,8 +97,9 @@ def stopped_index(path: Path, readable: Callable[[bytes], bool]) -> Iterator[Sto
         opened.callback(store.connection.close)
         with store.faults():
             check_high_water(store, recorded_mark(path / HIGH_WATER))
-        pictures = open_pictures(path / PICTURES)
-        opened.callback(pictures.close)
+        pictures = open_pictures(path / PICTURES) if (path / PICTURES).is_file() else None
+        if pictures is not None:
+            opened.callback(pictures.close)
         yield StoppedIndex(path, store, pictures, readable)
 
 
@@ -148,7 +153,7 @@ class Move:
             (survey.moved_before if self._holds(original) else survey.to_move).append(label)
         with self._source.store.faults():
             check_ledger(self._source.store, damaged)
-        with self._store.faults(), self._store.connection:
+        with self._store.group():
             if stale := set(self._store.labels()).difference(survey.moved_before):
                 self._store.remove_unread(stale)
         return survey
@@ -165,12 +170,12 @@ class Move:
 
     def add(self, encoded: Iterable[tuple[Original, Mapping[str, UnitVector]]]) -> None:
         """Store postings with their new vectors, durably: one per view that title and stored picture give."""
+        with self._store.group():
+            for original, vectors in encoded:
+                views, blob = pack_vectors(vectors, self._binding.dimensions)
+                row = replace(original.row, content=replace(original.content, views=views, vectors=blob))
+                self._store.insert(row, tags_of(metadata_of(row.content)))
         with self._store.faults():
-            with self._store.connection:
-                for original, vectors in encoded:
-                    views, blob = pack_vectors(vectors, self._binding.dimensions)
-                    row = replace(original.row, content=replace(original.content, views=views, vectors=blob))
-                    self._store.insert(row, tags_of(metadata_of(row.content)))
             self._store.checkpoint()
 
     def switch(self, postings: int) -> None:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -126,6 +126,17 @@ class Store:
     def in_transaction(self) -> bool:
         """Whether the group's transaction still stands."""
         return not self.connection.get_autocommit()
+
+    @contextmanager
+    def group(self) -> Iterator[None]:
+        """What is written within is committed together at its end, or not at all; translates SQLite's errors."""
+        with self.faults():
+            self.begin()
+            try:
+                yield
+                self.commit()
+            finally:
+                self.abandon()
 
     def begin(self) -> None:
         """Start a group."""

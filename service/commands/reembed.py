@@ -141,8 +141,8 @@ def _settle_left_out(survey: Survey, leave_out: Path | None) -> None:
     if survey.left_out and leave_out is None:
         reasons = "; ".join(f"{count:,}: {reason}" for reason, count in Counter(dict(survey.left_out).values()).items())
         raise CannotGoOn(
-            f"{len(survey.left_out):,} postings cannot be moved ({reasons}). Start the old bundle and import them again "
-            f"(`kembar check` names damaged rows), or go on without them: --leave-out FILE, which gets their ids"
+            f"{len(survey.left_out):,} postings cannot be moved ({reasons}). Serve with the old bundle and import "
+            f"them again, or go on without them: --leave-out FILE, which gets their ids"
         )
     if leave_out is not None:
         with whole_file(leave_out) as file:
@@ -192,10 +192,10 @@ def _encode(bundle: Bundle, batch: list[Original]) -> list[Encoded]:
     # Variants of a product lie side by side and share a picture.
     pictures = {one.row.content.image_digest: one.picture for one in batch if one.picture is not None}
     by_digest = dict(zip(pictures, _image_vectors(bundle, list(pictures.values())), strict=True))
-    encoded = []
+    encoded: list[Encoded] = []
     for one in batch:
         found = {View.IMAGE: by_digest.get(one.row.content.image_digest), View.TITLE: by_title.get(one.title)}
-        encoded.append((one, {str(view): vector for view, vector in found.items() if vector is not None}))
+        encoded.append((one, {view: vector for view, vector in found.items() if vector is not None}))
     return encoded
 
 

@@ -3,15 +3,19 @@
 import fcntl
 import os
 import random
+import shutil
 import struct
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from index.errors import EncoderMismatch
 from tests.index.conftest import OpenIndex
 from tests.index.killing import Ledger, write_until
+from tests.index.moving import NEW, OLD, draft, expected, fill, mortal_moves, move, pictures_of, stored
 
 EXT4_IOC_SHUTDOWN = 0x8004587D
 NO_LOG_FLUSH = 2  # as if the power went: neither data nor journal are written out
@@ -89,3 +93,21 @@ def test_a_power_cut_loses_no_acknowledged_write(ext4: Ext4, open_index: OpenInd
 def test_the_power_cut_would_show_a_loss(ext4: Ext4, open_index: OpenIndex) -> None:
     """The control: with SQLite's weaker `synchronous=NORMAL` the same cuts do lose acknowledged writes."""
     assert len(lost_in(ext4, open_index, cuts=3, how="unsafe")) > 3
+
+
+def test_a_power_cut_in_a_reembed_leaves_the_old_index_or_the_new_one(ext4: Ext4) -> None:
+    """Cut before each of the last steps of the move: one of the two is there, whole, and a second run gives the new."""
+    place = ext4.place / "shop"
+    with mortal_moves() as mortal:
+        fill(place, range(4))
+        steps = len(mortal(place, 99, None))
+        for step in range(steps - 11, steps):
+            shutil.rmtree(place)
+            fill(place, range(4))
+            before = stored(place, OLD)
+            assert mortal(place, step, ext4.place) == []
+            ext4.restart()
+            with suppress(EncoderMismatch):
+                assert stored(place, OLD) == before
+                move(place)
+            assert stored(place, NEW) == expected(before, pictures_of(*map(draft, range(4))))
