@@ -17,7 +17,7 @@ COMMANDS = {
     "pairs": ("service.commands.pairs:pairs", "Write every matched pair of the stored postings as lines of JSON."),
     "export": ("service.commands.export:export", "Write all stored postings as lines of JSON."),
     "check": ("service.commands.check:check", "Verify a data directory and a bundle offline."),
-    "reembed": ("service.commands.reembed:reembed", "Move the data of a stopped service to a bundle with other encoders."),
+    "reembed": ("service.commands.reembed:reembed", "Move the data of a stopped service to another bundle."),
     "completion": ("service.commands.completion:completion", "Print a script that completes commands with Tab."),
 }
 

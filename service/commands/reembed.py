@@ -83,7 +83,7 @@ class Report:
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def reembed(data_dir: Path, bundle: Path, leave_out: Path | None, as_json: bool) -> None:
     """
-    Move the data of a stopped service to a bundle with other encoders.
+    Move the data of a stopped service to another bundle, which has other encoders.
 
     All vectors are made anew, from the stored pictures and titles. Until the end the old ones serve, and a reembed that
     was broken off goes on where it was; then they are replaced at once. To be able to go back, copy the directory
