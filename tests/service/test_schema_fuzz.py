@@ -20,9 +20,12 @@ CONFIG = """
 [checks.positive_data_acceptance]
 expected-statuses = ["2xx", "304", "404", "412", "413", "415", "422"]
 
-# Bad lines are told in the answer, with 200.
+[checks.negative_data_rejection]
+expected-statuses = ["400", "404", "405", "412", "413", "415", "422"]
+
+# Bad lines are told in the answer, with 200; and whatever a form holds is text, which a title may be.
 [[operations]]
-include-path = "/v1/bulk"
+include-path-regex = "^/v1/(bulk|matches|embeddings|postings/[{]posting_id[}])$"
 checks.negative_data_rejection.enabled = false
 """
 
