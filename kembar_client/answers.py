@@ -108,7 +108,7 @@ class PostingPage(_Answer):
 
 
 class Written(_Answer):
-    """What a write did; an unchanged posting keeps its revision. `matches` is there where it was asked for."""
+    """What a write did; an unchanged posting keeps its revision. `matches` is None where it was not asked for."""
 
     posting_id: str
     revision: int
@@ -116,6 +116,12 @@ class Written(_Answer):
     changed: bool
     views: tuple[str, ...]
     matches: MatchAnswer | None
+
+
+class Matched(Written):
+    """What a write did, and which others show the same product."""
+
+    matches: MatchAnswer
 
 
 class BulkAnswer(_Answer):

@@ -23,6 +23,7 @@ from kembar_client.answers import (
     Goal,
     Limits,
     MatchAnswer,
+    Matched,
     ModelCard,
     Posting,
     PostingPage,
@@ -115,9 +116,10 @@ def put(
 
 def put_and_match(
     posting_id: str, *, image: bytes | None = None, title: str | None = None, metadata: Metadata | None = None
-) -> Call[Written]:
-    """Store the whole posting and say in `matches` which others show the same product."""
-    return replace(put(posting_id, image=image, title=title, metadata=metadata), params={"matches": "true"})
+) -> Call[Matched]:
+    """Store the whole posting and say in `matches` which others show the same product, at the goal `balanced`."""
+    form = _form(image, {"title": title, "metadata": metadata or {}})
+    return Call("PUT", _path(posting_id), partial(_read, Matched), {"matches": "true"}, form=form)
 
 
 def patch(

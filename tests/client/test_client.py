@@ -137,7 +137,6 @@ def test_put_and_match(kembar: Kembar, service: FakeService) -> None:
     found = kembar.put_and_match("m1", title="hoodie").matches
 
     assert service.seen[0].query == {"matches": "true"}
-    assert found is not None
     assert found.matches[0].posting_id == "MH01"
 
 

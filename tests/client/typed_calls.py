@@ -13,6 +13,7 @@ def blocking(kembar: Kembar) -> None:
     assert_type(kembar.match(title="Mug", goal=Goal.BALANCED), MatchAnswer)
     assert_type(kembar.match(title="Mug").matches[0].posting_id, str)
     assert_type(kembar.put("m1", title="Mug"), Written)
+    assert_type(kembar.put_and_match("m1", title="Mug").matches, MatchAnswer)
     assert_type(kembar.compare("m1", "m2"), Comparison)
     assert_type(kembar.picture("m1"), bytes)
     assert_type(kembar.listing(), PostingPage)
