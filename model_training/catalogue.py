@@ -65,7 +65,7 @@ def read_catalogue(csv: Path, images: Path) -> Catalogue:
     rows: list[FeedRow] = []
     bad = 0
     for row in tqdm(read_feed(csv, images), desc="reading postings", unit="row", disable=None):
-        reason = row.reason if isinstance(row, BadRow) else _title_fault(row.title)
+        reason = row.reason if isinstance(row, BadRow) else _fault(row)
         if reason is None and isinstance(row, FeedRow):
             rows.append(row)
         else:
@@ -83,10 +83,12 @@ def read_catalogue(csv: Path, images: Path) -> Catalogue:
     )
 
 
-def _title_fault(title: str | None) -> str | None:
+def _fault(row: FeedRow) -> str | None:
+    if row.image_url is not None:
+        return "its picture is a URL: fetch it into the folder of pictures, and name the file"
     try:
-        if title is not None:
-            check_title(title)
+        if row.title is not None:
+            check_title(row.title)
     except PostingError as exc:
         return str(exc)
     return None

@@ -20,9 +20,17 @@ class FeedError(Exception):
     """The feed as a whole cannot be read; the message names file, expected and found."""
 
 
+class FolderNeeded(FeedError):
+    """The feed names picture files, and no folder was given."""
+
+
 @dataclass(frozen=True, slots=True)
 class FeedRow:
-    """One posting of a feed. `row` counts from 1, the header being row 1, as a spreadsheet shows it."""
+    """
+    One posting of a feed. `row` counts from 1, the header being row 1, as a spreadsheet shows it.
+
+    Its picture is a file, `image`, or at a URL, `image_url`, which nobody has fetched.
+    """
 
     row: int
     posting_id: str
@@ -30,6 +38,7 @@ class FeedRow:
     title: str | None
     label_group: str | None
     extra: Mapping[str, str]
+    image_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,18 +50,19 @@ class BadRow:
     reason: str
 
 
-def read_feed(path: Path, images: Path) -> Iterator[FeedRow | BadRow]:
+def read_feed(path: Path, images: Path | None) -> Iterator[FeedRow | BadRow]:
     """
     Read a CSV feed row by row, without opening a picture.
 
-    Wanted are `posting_id` and at least one of `image` (a file below `images`) and `title`; `label_group` is known, all
-    other columns land in `extra`. A blank cell counts as absent. Whatever is wrong with the whole file is raised here,
-    before the first row is given: FeedError.
+    Wanted are `posting_id` and at least one of `image` (a file below `images`, or an http or https URL) and `title`;
+    `label_group` is known, all other columns land in `extra`. A blank cell counts as absent. Whatever is wrong with the
+    whole file is raised here, before the first row is given: FeedError. Only FolderNeeded comes with the row that names
+    a file where `images` is None.
     """
     for _line in _lines(path):
         pass
     columns = _read_header(path)
-    if "image" in columns and not images.is_dir():
+    if "image" in columns and images is not None and not images.is_dir():
         raise FeedError(f"{images} is not a folder: give the folder that holds the pictures of {path.name}")
     return _rows(path, columns, images)
 
@@ -106,7 +116,7 @@ def _read_header(path: Path) -> list[str]:
     return columns
 
 
-def _rows(path: Path, columns: list[str], images: Path) -> Iterator[FeedRow | BadRow]:
+def _rows(path: Path, columns: list[str], images: Path | None) -> Iterator[FeedRow | BadRow]:
     reader = csv.reader(_lines(path), strict=True)
     next(reader)
     first_rows: dict[str, int] = {}
@@ -129,7 +139,7 @@ def _rows(path: Path, columns: list[str], images: Path) -> Iterator[FeedRow | Ba
             yield BadRow(row, parsed.posting_id, f"posting_id is already in row {first_row}")
 
 
-def _parse(row: int, columns: list[str], cells: list[str], images: Path) -> FeedRow | BadRow:
+def _parse(row: int, columns: list[str], cells: list[str], images: Path | None) -> FeedRow | BadRow:
     if len(cells) != len(columns):
         return BadRow(row, None, f"expected {len(columns)} fields, found {len(cells)}")
     values = dict(zip(columns, cells, strict=True))
@@ -140,15 +150,26 @@ def _parse(row: int, columns: list[str], cells: list[str], images: Path) -> Feed
     title = decode_escaped(values.get("title", ""))
     if not name and not title.strip():
         return BadRow(row, posting_id, "neither picture nor title")
-    if PurePath(name).is_absolute() or ".." in PurePath(name).parts:
-        return BadRow(row, posting_id, f"picture file lies outside the pictures folder: {name}")
-    if name and not os.path.isfile(images / name):  # unlike Path.is_file, also False for a name the system refuses
-        return BadRow(row, posting_id, f"picture file missing: {name}")
+    is_url = name.lower().startswith(("http://", "https://"))
+    fault = _file_fault(row, name, images) if name and not is_url else None
+    if fault:
+        return BadRow(row, posting_id, fault)
     return FeedRow(
         row=row,
         posting_id=posting_id,
-        image=images / name if name else None,
+        image=images / name if images and name and not is_url else None,
         title=title if title.strip() else None,
         label_group=values.get("label_group") or None,
         extra={column: value for column, value in values.items() if column not in _NAMED_COLUMNS},
+        image_url=name if is_url else None,
     )
+
+
+def _file_fault(row: int, name: str, images: Path | None) -> str | None:
+    if images is None:
+        raise FolderNeeded(f"row {row} names the picture file {name}: give the folder that holds it")
+    if PurePath(name).is_absolute() or ".." in PurePath(name).parts:
+        return f"picture file lies outside the pictures folder: {name}"
+    if not os.path.isfile(images / name):  # unlike Path.is_file, also False for a name the system refuses
+        return f"picture file missing: {name}"
+    return None

@@ -5,6 +5,7 @@ import json
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from enum import StrEnum
 from http import HTTPStatus
@@ -14,11 +15,13 @@ from kembar_client import Kembar, Put
 from kembar_client.answers import BulkAnswer, Problem
 from kembar_client.errors import NoAnswer, Refused, refused
 from service.bundle.feed import BadRow, FeedRow, read_feed
-from service.bundle.picture_checks import MAX_IMAGE_BYTES
+from service.commands.pictures import BadPicture, read_picture
 
 # Small enough that progress is seen and little is repeated after a break, large enough to keep the encoders busy.
 BATCH_LINES = 100
 BATCH_BYTES = 16 * 1024 * 1024
+# Whose pictures are fetched at once; each may take 10 MiB of memory.
+ROWS_AHEAD = 8
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 5.0
 # Kaggle's hash of the picture is of no use to the service.
@@ -45,7 +48,7 @@ class Listener:
     waiting: Callable[[str], None]
 
 
-def survey(feed: Path, images: Path) -> list[str | None]:
+def survey(feed: Path, images: Path | None) -> list[str | None]:
     """The id of every row, None where a bad one has none. Raises FeedError where the feed cannot be read as a whole."""
     return [row.posting_id for row in read_feed(feed, images)]
 
@@ -60,7 +63,8 @@ class FeedLoad:
 
     kembar: Kembar
     feed: Path
-    images: Path
+    images: Path | None
+    fetch: Callable[[str], "Future[bytes]"]
     listener: Listener
     posting_ids: frozenset[str | None]
     patience_s: float
@@ -105,10 +109,8 @@ class FeedLoad:
             self._answered(*sent.popleft(), answer)
 
     def _operations(self, held: Mapping[str, bytes], sent: deque[tuple[int, str]]) -> Iterator[Put]:
-        for row in read_feed(self.feed, self.images):
-            if row.row in self.outcomes:
-                continue
-            operation = row if isinstance(row, BadRow) else self._put_if_different(row, held.get(row.posting_id))
+        for row, fetched in self._ahead():
+            operation = row if isinstance(row, BadRow) else self._put_if_different(row, fetched, held)
             match operation:
                 case BadRow():
                     self._bad(operation)
@@ -118,20 +120,37 @@ class FeedLoad:
                     sent.append((row.row, operation.posting_id))
                     yield operation
 
-    def _put_if_different(self, row: FeedRow, held: bytes | None) -> Put | BadRow | None:
+    def _ahead(self) -> Iterator[tuple[FeedRow | BadRow, "Future[bytes] | None"]]:
+        """The rows that are left, in order, with the pictures of the next few being fetched meanwhile."""
+        window: deque[tuple[FeedRow | BadRow, Future[bytes] | None]] = deque()
+        for row in read_feed(self.feed, self.images):
+            if row.row in self.outcomes:
+                continue
+            url = None if isinstance(row, BadRow) else row.image_url
+            window.append((row, None if url is None else self.fetch(url)))
+            if len(window) > ROWS_AHEAD:
+                yield window.popleft()
+        yield from window
+
+    def _put_if_different(
+        self, row: FeedRow, fetched: "Future[bytes] | None", held: Mapping[str, bytes]
+    ) -> Put | BadRow | None:
         metadata = {name: value for name, value in row.extra.items() if value and name not in NOT_SENT}
         try:
-            if held is not None and held == _digest(row.title, metadata, self._image_sha256(row.image)):
-                return None
-            return Put(row.posting_id, row.title, _picture(row.image) if row.image else None, metadata)
-        except _BadPicture as exc:
+            picture = None if fetched is None else fetched.result()
+            if row.posting_id in held:
+                sha256 = self._image_sha256(row.image) if picture is None else hashlib.sha256(picture).hexdigest()
+                if held[row.posting_id] == _digest(row.title, metadata, sha256):
+                    return None
+            return Put(row.posting_id, row.title, read_picture(row.image) if row.image else picture, metadata)
+        except BadPicture as exc:
             return BadRow(row.row, row.posting_id, str(exc))
 
     def _image_sha256(self, image: Path | None) -> str | None:
         if image is None:
             return None
         if image not in self._digests:
-            self._digests[image] = hashlib.sha256(_picture(image)).hexdigest()
+            self._digests[image] = hashlib.sha256(read_picture(image)).hexdigest()
         return self._digests[image]
 
     def _answered(self, row: int, posting_id: str, answer: BulkAnswer) -> None:
@@ -150,20 +169,6 @@ class FeedLoad:
     def _settle(self, row: int, outcome: Outcome) -> None:
         self.outcomes[row] = outcome
         self.listener.settled(outcome)
-
-
-class _BadPicture(Exception):
-    """A picture that cannot be sent."""
-
-
-def _picture(path: Path) -> bytes:
-    try:
-        size = path.stat().st_size
-        if size <= MAX_IMAGE_BYTES:
-            return path.read_bytes()
-    except OSError as exc:
-        raise _BadPicture(f"picture file cannot be read: {exc.strerror}") from exc
-    raise _BadPicture(f"picture file has {size} bytes, the most is {MAX_IMAGE_BYTES}")
 
 
 def _digest(title: str | None, metadata: Mapping[str, object], image_sha256: str | None) -> bytes:

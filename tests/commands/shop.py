@@ -1,5 +1,6 @@
 """A feed with its pictures, as a shop would bring it."""
 
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,3 +33,8 @@ def small_shop(folder: Path) -> Shop:
     (shop.images / "b.jpg").write_bytes(b"picture b")
     shop.add(r"m1,a.jpg,Mug\xe2\x80\xa6,g1,Home/Mugs,9abc", "m2,b.jpg,,g1,,", "m3,,Bowl,g2,Home,")
     return shop
+
+
+def no_fetch(url: str) -> "Future[bytes]":
+    """For a feed whose pictures are files."""
+    raise AssertionError(url)

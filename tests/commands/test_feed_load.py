@@ -16,7 +16,7 @@ from service.bundle.feed import BadRow
 from service.commands import feed_load
 from service.commands.feed_load import FeedLoad, Listener, Outcome, survey
 from tests.client.fake_service import FakeService, Scripted, serving
-from tests.commands.shop import Shop, small_shop
+from tests.commands.shop import Shop, no_fetch, small_shop
 
 
 @dataclass
@@ -38,7 +38,7 @@ class Road:
         kembar = self.stack.enter_context(Kembar(self.url, retry=RetryPolicy(attempts=1)))
         listener = Listener(lambda _: None, self.bad.append, self._waiting)
         ids = frozenset(survey(self.shop.csv, self.shop.images))
-        return FeedLoad(kembar, self.shop.csv, self.shop.images, listener, ids, patience_s)
+        return FeedLoad(kembar, self.shop.csv, self.shop.images, no_fetch, listener, ids, patience_s)
 
     def _waiting(self, reason: str) -> None:
         self.waits.append(reason)

@@ -15,7 +15,7 @@ from service.commands import feed_load
 from service.commands.feed_load import FeedLoad, Listener, Outcome, survey
 from service.commands.main import main
 from tests.commands.live_service import LiveService, live_service
-from tests.commands.shop import Shop
+from tests.commands.shop import Shop, no_fetch
 
 ROWS = 240
 
@@ -80,7 +80,7 @@ def test_a_restart_in_the_middle_of_an_import(
     listener = Listener(settled, lambda _: None, lambda _: None)
     with Kembar(service.url) as kembar:
         ids = frozenset(survey(shop.csv, shop.images))
-        load = FeedLoad(kembar, shop.csv, shop.images, listener, ids, patience_s=20)
+        load = FeedLoad(kembar, shop.csv, shop.images, no_fetch, listener, ids, patience_s=20)
         counts = load.run()
         held = {posting.posting_id for posting in kembar.scan()}
 
