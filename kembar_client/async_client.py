@@ -12,7 +12,7 @@ from kembar_client.bulk import MAX_BYTES, MAX_LINES, Load, Operation
 from kembar_client.errors import KembarError
 from kembar_client.methods import Methods
 from kembar_client.requests import Call, Where
-from kembar_client.retry import Attempts, RetryPolicy
+from kembar_client.retry import RetryPolicy
 from kembar_client.transport import address, sending
 
 T = TypeVar("T")
@@ -96,13 +96,14 @@ class AsyncKembar(Methods):
 
     async def send(self, call: Call[T]) -> T:
         """Send a call of `requests`, again where the service asks for it, and give its answer."""
-        attempts = Attempts(self._retry, call.repeatable)
+        attempt = 0
         while True:
+            attempt += 1
             try:
                 with sending(self._http, call) as request:
                     return call.read(await self._http.send(request))
             except KembarError as fault:
-                wait_s = attempts.wait_s(fault)
+                wait_s = self._retry.wait_or_raise(attempt, fault, call.repeatable)
             await asyncio.sleep(wait_s)
 
 

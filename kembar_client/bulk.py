@@ -1,7 +1,5 @@
 """Bulk loads: operations as lines, cut into requests that the service takes and that memory can hold."""
 
-import base64
-import json
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -12,7 +10,8 @@ from httpx import Response
 
 from kembar_client.answers import BulkAnswer
 from kembar_client.errors import BadAnswer, refused
-from kembar_client.requests import Call, Metadata, check, parsed, present
+from kembar_client.requests import Call, Metadata
+from kembar_client.wire import check, json_text, parsed, present
 
 MAX_LINES = 1000
 MAX_BYTES = 64 * 1024 * 1024
@@ -111,9 +110,9 @@ def line_of(operation: Operation) -> bytes:
     fields: dict[str, object] = {"op": type(operation).__name__.lower(), "posting_id": operation.posting_id}
     if not isinstance(operation, Delete):
         fields |= {"title": operation.title, "metadata": operation.metadata}
-    if isinstance(operation, Put) and operation.image is not None:
-        fields["image_base64"] = base64.b64encode(operation.image).decode()
-    return json.dumps(present(fields), allow_nan=False, separators=(",", ":")).encode() + b"\n"
+    if isinstance(operation, Put):
+        fields["image_base64"] = operation.image
+    return json_text(present(fields)).encode() + b"\n"
 
 
 def _read(lines_before: int, line_count: int, response: Response) -> list[BulkAnswer]:

@@ -13,7 +13,7 @@ from kembar_client.bulk import IN_FLIGHT, MAX_BYTES, MAX_LINES, Load, Operation
 from kembar_client.errors import KembarError
 from kembar_client.methods import Methods
 from kembar_client.requests import Call, Where
-from kembar_client.retry import Attempts, RetryPolicy
+from kembar_client.retry import RetryPolicy
 from kembar_client.transport import address, sending
 
 T = TypeVar("T")
@@ -93,11 +93,12 @@ class Kembar(Methods):
         return self._send(call, self._closed)
 
     def _send(self, call: Call[T], given_up: Event) -> T:
-        attempts = Attempts(self._retry, call.repeatable)
+        attempt = 0
         while True:
+            attempt += 1
             try:
                 with sending(self._http, call) as request:
                     return call.read(self._http.send(request))
             except KembarError as fault:
-                if given_up.wait(attempts.wait_s(fault)):
+                if given_up.wait(self._retry.wait_or_raise(attempt, fault, call.repeatable)):
                     raise

@@ -2,7 +2,7 @@
 What can go wrong between a caller and the service.
 
     KembarError
-    ├── BadAddress               the base URL cannot be used
+    ├── BadAddress               the base URL cannot be used, or what is asked does not fit into an address
     ├── Closed                   the client was closed before the call
     ├── NoAnswer                 nothing came back; what became of a write is unknown
     │   ├── Unreachable          no connection; nothing was sent
@@ -33,7 +33,7 @@ class KembarError(Exception):
 
 
 class BadAddress(KembarError):
-    """The base URL cannot be used."""
+    """The base URL cannot be used, or what is asked does not fit into an address."""
 
 
 class Closed(KembarError):
@@ -62,9 +62,13 @@ class Refused(KembarError):
     problem: Problem
 
     def __init__(self, problem: Problem, retry_after_s: float | None = None) -> None:
-        super().__init__(f"{problem.status} {problem.title}" + (f": {problem.detail}" if problem.detail else ""))
+        super().__init__(problem, retry_after_s)
         self.problem = problem
         self.retry_after_s = retry_after_s
+
+    def __str__(self) -> str:
+        problem = self.problem
+        return f"{problem.status} {problem.title}" + (f": {problem.detail}" if problem.detail else "")
 
 
 class NotFound(Refused):

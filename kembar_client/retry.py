@@ -30,19 +30,9 @@ class RetryPolicy:
             return backoff_s * (0.5 + 0.5 * jitter)
         return fault.retry_after_s + self.first_wait_s * jitter if fault.retry_after_s <= self.longest_wait_s else None
 
-
-@dataclass(slots=True)
-class Attempts:
-    """The tries of one call, which may only be repeated where that does no harm."""
-
-    policy: RetryPolicy
-    repeatable: bool
-    failed: int = 0
-
-    def wait_s(self, fault: KembarError) -> float:
-        """Seconds from a try that failed to the next; raises `fault` where there is none."""
-        self.failed += 1
-        wait_s = self.policy.wait_s(self.failed, fault, random.random()) if self.repeatable else None
+    def wait_or_raise(self, attempt: int, fault: KembarError, repeatable: bool) -> float:
+        """The same with a jitter drawn by lot; raises `fault` to give up, as for what must not be sent twice."""
+        wait_s = self.wait_s(attempt, fault, random.random()) if repeatable else None
         if wait_s is None:
             raise fault
         return wait_s

@@ -39,6 +39,8 @@ def sending(http: Http, call: Call[T]) -> Iterator[httpx.Request]:
             content=call.content,
             timeout=httpx.USE_CLIENT_DEFAULT if call.timeout_s is None else call.timeout_s,
         )
+    except httpx.InvalidURL as exc:
+        raise BadAddress(f"this call does not fit into an address, use a shorter id, cursor or filter: {exc}") from exc
     except (httpx.ConnectError, httpx.ConnectTimeout) as exc:
         raise Unreachable(f"no connection to {http.base_url}: {exc}") from exc
     except httpx.TimeoutException as exc:

@@ -1,6 +1,7 @@
 """The blocking client against a hand-written service on a real socket."""
 
 import json
+import pickle
 import socket
 import time
 from collections.abc import Iterator
@@ -108,7 +109,7 @@ def test_match_sends_what_was_asked_and_reads_the_evidence(kembar: Kembar, servi
         "title": b"hoodie",
         "limit": b"5",
         "goal": b"recall_90",
-        "filter": '{"shop":"ü"}'.encode(),
+        "filter": b'{"shop":"\\u00fc"}',
         "exclude": b'["a,b"]',
     }
     assert (found.matches[0].posting_id, found.matches[0].image_score, found.took_ms) == ("MH01", None, 31.2)
@@ -200,6 +201,7 @@ def test_closing_ends_a_wait(service: FakeService) -> None:
     ("status", "kind"),
     [
         (404, NotFound),
+        (405, Unusable),
         (412, PreconditionFailed),
         (413, Unusable),
         (422, Unusable),
@@ -215,6 +217,7 @@ def test_refusals_carry_the_problem(kembar: Kembar, service: FakeService, status
         kembar.get("m1")
 
     assert (caught.value.problem.type, caught.value.problem.request_id) == ("urn:kembar:problem:odd", "r1")
+    assert str(pickle.loads(pickle.dumps(caught.value))) == f"{status} odd: Expected this, got that."
     assert len(service.seen) == 1
 
 
@@ -289,6 +292,13 @@ def test_bad_address(connect: Connect, address: str) -> None:
     """An address that cannot be used is refused when the client is made, showing one that can."""
     with pytest.raises(BadAddress, match=r"http://127\.0\.0\.1:8080"):
         connect(address)
+
+
+def test_an_id_that_no_address_holds(kembar: Kembar, service: FakeService) -> None:
+    """An id of any length is refused as the client refuses, by whoever finds it too long."""
+    with pytest.raises(BadAddress, match="use a shorter id"):
+        kembar.get("m" * 70_000)
+    assert service.seen == []
 
 
 def test_not_ready_is_an_answer(kembar: Kembar, service: FakeService) -> None:

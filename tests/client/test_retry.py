@@ -8,8 +8,8 @@ from httpx import Response
 
 from kembar_client.answers import Problem
 from kembar_client.errors import ConnectionLost, KembarError, Overloaded, Refused, TimedOut, Unreachable
-from kembar_client.requests import refusal
 from kembar_client.retry import RetryPolicy
+from kembar_client.wire import refusal
 
 POLICY = RetryPolicy(attempts=4, first_wait_s=0.5, longest_wait_s=30)
 

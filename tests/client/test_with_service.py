@@ -2,7 +2,7 @@
 
 import io
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -102,6 +102,24 @@ def test_refusals(kembar: Kembar) -> None:
     assert absent.value.problem.type.endswith("unknown-posting")
     assert unreadable.value.problem.type.endswith("unsupported-image-format")
     assert blank.value.problem.type.endswith("title-empty")
+
+
+def test_what_is_no_unicode_is_refused_by_the_service(kembar: Kembar) -> None:
+    """A lone surrogate, which feeds do hold, is an answer of the service like any other, wherever it stands."""
+    odd = "mug \ud800"
+    calls: dict[str, Callable[[], object]] = {
+        "title-invalid-unicode": lambda: kembar.match(title=odd),
+        "id-invalid": lambda: kembar.get(odd),
+        "invalid-request": lambda: kembar.put("m1", title="mug", metadata={"a": odd}),
+    }
+    for slug, call in calls.items():
+        with pytest.raises(Unusable) as caught:
+            call()
+        assert caught.value.problem.type == f"urn:kembar:problem:{slug}"
+
+    (answer,) = kembar.bulk([Put("m1", title=odd)])
+    assert answer.problem is not None
+    assert answer.problem.type == "urn:kembar:problem:title-invalid-unicode"
 
 
 def test_bulk(kembar: Kembar) -> None:
