@@ -61,8 +61,8 @@ function pause(ms, signal) {
   });
 }
 
-/** The path of a posting. Throws Trouble for dots alone, which a browser would resolve away. */
+/** The path of a posting. Throws Trouble for an id that would lead to another path. */
 export function postingPath(id) {
-  if (/^\.{1,2}$/.test(id)) throw new Trouble(WORDS["id-invalid"]);
+  if (/^\.{1,2}$|\//.test(id)) throw new Trouble(WORDS["id-invalid"]);
   return `v1/postings/${encodeURIComponent(id).replaceAll(".", "%2E")}`;
 }
