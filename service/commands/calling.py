@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import NoneType
 
 import click
 from prometheus_client.parser import text_string_to_metric_families
@@ -22,9 +23,7 @@ url_option = click.option(
 )
 _GOALS = click.Choice([goal.value for goal in Goal])
 goal_option = click.option("--goal", type=_GOALS, help="Which learned threshold to use.")
-threshold_option = click.option(
-    "--threshold", type=click.FloatRange(-1, 1), help="A fused score that counts instead of a goal."
-)
+threshold_option = click.option("--threshold", type=click.FloatRange(-1, 1), help="A fused score instead of a goal.")
 
 
 def _where(_ctx: click.Context, _option: click.Parameter, text: str | None) -> Where | None:
@@ -32,10 +31,12 @@ def _where(_ctx: click.Context, _option: click.Parameter, text: str | None) -> W
         where = None if text is None else json.loads(text, parse_constant=int)  # which NaN is not
     except ValueError:
         where = text
-    if where is None or (isinstance(where, dict) and all(isinstance(one, (str, int, float)) for one in where.values())):
+    if where is None or (
+        isinstance(where, dict) and all(isinstance(one, (str, int, float, NoneType)) for one in where.values())
+    ):
         return where
     raise click.BadParameter(
-        """expected a JSON object of strings, numbers or booleans, such as '{"category": "Home"}'"""
+        """expected a JSON object of strings, numbers, booleans and nulls, such as '{"category": "Home"}'"""
     )
 
 

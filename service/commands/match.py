@@ -6,15 +6,16 @@ import click
 
 from kembar_client import Goal
 from kembar_client.answers import Match, MatchAnswer
-from service.commands.calling import service_at, url_option
-from service.commands.exits import printable
+from service.commands.calling import goal_option, service_at, threshold_option, url_option
+from service.commands.exits import CannotGoOn, printable
+from service.commands.pictures import BadPicture, read_picture
 
 
 @click.command()
 @click.option("--image", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Picture file.")
 @click.option("--title", help="Title of the posting.")
-@click.option("--goal", type=click.Choice([goal.value for goal in Goal]), help="Which learned threshold to use.")
-@click.option("--threshold", type=click.FloatRange(-1, 1), help="A fused score instead of a goal.")
+@goal_option
+@threshold_option
 @click.option("--limit", type=click.IntRange(1, 50), default=50, show_default=True, help="Most matches to show.")
 @url_option
 @click.option("--json", "as_json", is_flag=True, help="Print the whole answer as JSON.")
@@ -31,12 +32,16 @@ def match(
     Find the stored postings that show the same product, best first.
 
     \b
-    Example:  kembar match --image hoodie.jpg --title "Chaz Kangeroo Hoodie"
-    Exit:     0 answered (also without a match), 2 usage, 3 no answer
+    Examples: kembar match --image hoodie.jpg --title "Chaz Kangeroo Hoodie"
+              kembar match --title "Kopi susu 250 ml" --goal precision_99 --json
+    Exit:     0 answered (also without a match), 2 usage, 3 no answer, 130 Ctrl-C
     """
     if image is None and title is None:
         raise click.UsageError("Give --image, --title or both.")
-    picture = image.read_bytes() if image else None
+    try:
+        picture = read_picture(image) if image else None
+    except BadPicture as exc:
+        raise CannotGoOn(f"{image}: {exc}") from exc
     chosen = Goal(goal) if goal else None
     with service_at(url) as kembar:
         answer = kembar.match(image=picture, title=title, goal=chosen, threshold=threshold, limit=limit)

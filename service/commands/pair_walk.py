@@ -25,7 +25,7 @@ class Asked(BaseModel):
     model: str
     goal: Goal | None = None
     threshold: float | None = None
-    filter: dict[str, str | int | float | bool] | None = None
+    filter: dict[str, str | int | float | bool | None] | None = None
 
 
 class Progress(BaseModel):

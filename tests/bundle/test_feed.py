@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from service.bundle.feed import BadRow, FeedError, FeedRow, decode_escaped, read_feed
+from service.bundle.feed import BadRow, FeedError, FeedRow, FolderNeeded, decode_escaped, read_feed
 
 
 @pytest.fixture
@@ -53,6 +53,23 @@ def test_one_of_picture_and_title_is_enough(images: Path) -> None:
         BadRow(4, "m3", "neither picture nor title"),
     ]
     assert titles == [FeedRow(2, "m1", None, "Mug", None, {})]
+
+
+def test_pictures_at_urls(images: Path) -> None:
+    """A cell that begins as an http or https URL is one, beside files; without a folder only a file is asked for it."""
+    content = "posting_id,image\nm1,https://shop.example/a b.jpg?x=1\nm2, HTTP://x/../y \nm3,ftp://x/a.jpg\nm4,a.jpg\n"
+    rows = feed(images, content)
+
+    assert rows == [
+        FeedRow(2, "m1", None, None, None, {}, "https://shop.example/a b.jpg?x=1"),
+        FeedRow(3, "m2", None, None, None, {}, "HTTP://x/../y"),
+        BadRow(4, "m3", "picture file missing: ftp://x/a.jpg"),
+        FeedRow(5, "m4", images / "a.jpg", None, None, {}),
+    ]
+    without_folder = read_feed(images.parent / "postings.csv", None)
+    assert [next(without_folder), next(without_folder)] == rows[:2]
+    with pytest.raises(FolderNeeded, match=r"^row 4 names the picture file ftp://x/a\.jpg"):
+        next(without_folder)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """`kembar check`: damage is found and told, one finding a line, and nothing is changed."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -134,6 +135,27 @@ def test_bundle_and_directory_belong_together(tmp_path: Path) -> None:
     assert other.exit_code == 1
     assert "sha256:other" in other.stdout
     assert "sha256:fake" in other.stdout
+
+
+@pytest.mark.usefixtures("_fake_bundle")
+def test_json_is_one_object(tmp_path: Path) -> None:
+    """With --json the counts and each finding's kind, place and detail are one object, exit codes as without."""
+    fill(tmp_path / "data", "sha256:other").close()
+    arguments = ["--data-dir", str(tmp_path / "data"), "--json"]
+
+    sound, differing, broken = run(*arguments), run(*arguments, "--bundle", "any"), run("--bundle", "any", "--json")
+
+    report = {"encoder_id": "sha256:other", "fingerprint": None, "postings": 2, "pictures": 0, "findings": []}
+    assert (sound.exit_code, json.loads(sound.stdout)) == (0, report)
+    finding = {
+        "what": "encoders",
+        "where": str(tmp_path / "data"),
+        "detail": "holds vectors of sha256:other, any makes those of sha256:fake",
+    }
+    assert differing.exit_code == 1
+    assert json.loads(differing.stdout) == report | {"fingerprint": "sha256:fingerprint", "findings": [finding]}
+    bundle = {"encoder_id": "sha256:fake", "fingerprint": "sha256:fingerprint", "postings": None, "pictures": None}
+    assert (broken.exit_code, json.loads(broken.stdout)) == (0, bundle | {"findings": []})
 
 
 @pytest.mark.usefixtures("_fake_bundle")

@@ -1,6 +1,7 @@
 """`kembar import` against a hand-written service: every row is accounted for, whatever happens on the way."""
 
 import json
+import signal
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
@@ -124,6 +125,32 @@ def test_each_bad_row_is_one_line(shop: Shop, service: FakeService, url: str) ->
     assert set(service.postings) == {"m1", "m3", "m10"}
 
 
+def test_json_is_one_object(shop: Shop, service: FakeService, url: str) -> None:
+    """With --json the counts and the bad rows, torn ones among them, are one object; their lines are on stderr."""
+    shop.add("m4,,Cup", 'm5,,"Cup" blue,,,', "m6,lost.jpg,Mug,,,", 'm7,,"Plate,,,', "m8,,Jug,,,")
+
+    result = run(shop, url, "--json")
+    report = json.loads(result.stdout)
+
+    reasons = {
+        5: (None, "expected 6 fields, found 3"),
+        6: (None, "quoting is broken in lines 6 to 6: ',' expected after '\"'"),
+        7: ("m6", "picture file missing: lost.jpg"),
+        8: (None, "quoting is broken in lines 8 to 9: unexpected end of data"),
+    }
+    assert report.pop("seconds") > 0
+    assert report == {
+        "rows": 7,
+        "created": 3,
+        "updated": 0,
+        "unchanged": 0,
+        "bad": 4,
+        "bad_rows": [{"row": row, "posting_id": name, "reason": why} for row, (name, why) in reasons.items()],
+    }
+    assert result.exit_code == 1
+    assert len(result.stderr.splitlines()) == 4
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -209,14 +236,11 @@ def test_a_picture_is_read_once_for_all_its_postings(
     assert reads == ["a.jpg", "b.jpg"]
 
 
-def test_ctrl_c(shop: Shop, service: FakeService, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C leaves one line that says how to go on, and exit code 130."""
-
-    def interrupted(_self: FeedLoad) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(FeedLoad, "run", interrupted)
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stop(shop: Shop, url: str, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, code: int) -> None:
+    """Ctrl-C and SIGTERM leave one line that says how to go on, each with its exit code."""
+    monkeypatch.setattr(FeedLoad, "run", lambda _self: signal.raise_signal(number))
     result = run(shop, url)
 
-    assert result.exit_code == 130
+    assert result.exit_code == code
     assert result.stderr.splitlines()[-1].startswith("Stopped. What was acknowledged is stored")

@@ -52,7 +52,7 @@ def digests(service: FakeService) -> dict[str, object]:
 
 
 def test_files_and_urls_in_one_feed(web: PictureServer, service: FakeService, url: str, tmp_path: Path) -> None:
-    """Pictures from files and URLs arrive with their own postings, in the feed's order; a shared one is fetched once."""
+    """Pictures from files and URLs arrive with their own postings, in the feed's order; one shared is fetched once."""
     (tmp_path / "d.jpg").write_bytes(b"picture d")
     names = ["a", "b", "a", "d", "c", "a", ""] * 6
     rows = [

@@ -1,6 +1,7 @@
 """`kembar match`: what a person sees, and what a program gets."""
 
 import json
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -106,6 +107,27 @@ def test_a_refusal_is_one_line(service: FakeService, url: str) -> None:
 
     assert result.exit_code == 3
     assert result.stderr == "Error: 415 unsupported-image-format: expected JPEG or PNG\n"
+
+
+@pytest.mark.parametrize(
+    ("size", "message"),
+    [(50_000_000, "picture file has 50000000 bytes, the most is 10485760"), (None, "cannot be read")],
+)
+def test_a_picture_that_cannot_be_sent(
+    service: FakeService, url: str, tmp_path: Path, size: int | None, message: str
+) -> None:
+    """A picture that is too large or cannot be read is one line, exit code 3, and the service is not asked."""
+    picture = tmp_path / "a.jpg"
+    picture.touch()
+    os.truncate(picture, size or 0)
+    if size is None:
+        picture = Path("/proc/self/mem")  # a file that cannot be read, for root either
+
+    result = run("--image", str(picture), "--url", url)
+
+    assert (result.exit_code, result.stderr.count("\n"), service.seen) == (3, 1, [])
+    assert f"{picture}: " in result.stderr
+    assert message in result.stderr
 
 
 def test_no_service() -> None:
