@@ -144,10 +144,10 @@ class Move:
                 original = self._source.original(label)
             except CorruptRow:
                 damaged += 1
-                survey.left_out.append((self._source.store.id_of(label), "its row is damaged"))
+                survey.left_out.append((self._source.store.id_of(label), "row is damaged"))
                 continue
             if original.picture is None and original.title is None:
-                survey.left_out.append((self._source.store.id_of(label), "it has no title, and no stored picture"))
+                survey.left_out.append((self._source.store.id_of(label), "no title and no stored picture"))
                 continue
             survey.without_picture += original.content != original.row.content
             (survey.moved_before if self._holds(original) else survey.to_move).append(label)

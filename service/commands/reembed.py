@@ -122,16 +122,11 @@ def _move(source: StoppedIndex, bundle: Bundle, binding: Binding, leave_out: Pat
             click.echo(f"{survey.without_picture:,} postings have lost their picture and keep their title", err=True)
         postings = len(survey.to_move) + len(survey.moved_before)
         move.require_room(postings)
-        encoded = tqdm(
-            _encoded(bundle, map(source.original, survey.to_move)),
-            "encoding",
-            total=postings,
-            initial=len(survey.moved_before),
-            unit=" postings",
-            disable=None,
-        )
-        while group := list(islice(encoded, COMMIT)):
-            move.add(group)
+        encoded = _encoded(bundle, map(source.original, survey.to_move))
+        with tqdm(desc="encoding", total=postings, initial=len(survey.moved_before), disable=None) as bar:
+            while group := list(islice(encoded, COMMIT)):
+                move.add(group)
+                bar.update(len(group))
         move.switch(postings)
     left_out, encoder_id = len(survey.left_out), binding.encoder_id
     return Report(encoder_id, postings, len(survey.to_move), survey.without_picture, left_out)
@@ -139,10 +134,12 @@ def _move(source: StoppedIndex, bundle: Bundle, binding: Binding, leave_out: Pat
 
 def _settle_left_out(survey: Survey, leave_out: Path | None) -> None:
     if survey.left_out and leave_out is None:
-        reasons = "; ".join(f"{count:,}: {reason}" for reason, count in Counter(dict(survey.left_out).values()).items())
+        reasons = Counter(reason for _, reason in survey.left_out)
+        counts = "; ".join(f"{reason}: {count:,}" for reason, count in reasons.items())
+        every = len(survey.left_out) + len(survey.to_move) + len(survey.moved_before)
         raise CannotGoOn(
-            f"{len(survey.left_out):,} postings cannot be moved ({reasons}). Serve with the old bundle and import "
-            f"them again, or go on without them: --leave-out FILE, which gets their ids"
+            f"{reasons.total():,} of {every:,} postings cannot be moved ({counts}). Serve with the old bundle and "
+            f"import them again, or go on without them: --leave-out FILE, which gets their ids"
         )
     if leave_out is not None:
         with whole_file(leave_out) as file:

@@ -184,7 +184,7 @@ def test_postings_without_a_stored_picture(shop: Path) -> None:
 
     survey = move(shop)
 
-    reason = "it has no title, and no stored picture"
+    reason = "no title and no stored picture"
     assert survey.left_out == [("p03", reason), ("p07", reason), ("p11", reason)]
     assert survey.without_picture == 6
     assert stored(shop, NEW) == expected(before, {})
@@ -208,7 +208,7 @@ def test_damaged_rows_are_named_and_missing_ones_refused(shop: Path) -> None:
     """A row that does not match its checksum can be left out; acknowledged rows that are gone stop everything."""
     before = stored(shop, OLD)
     run_sql(shop / "postings.sqlite", "UPDATE posting SET vectors = x'00', sequence = -9 WHERE label = 6")
-    assert move(shop, most=4).left_out == [("p05", "its row is damaged")]
+    assert move(shop, most=4).left_out == [("p05", "row is damaged")]
     run_sql(shop / "postings.sqlite", "DELETE FROM posting WHERE label = 7")
     with pytest.raises(RowsMissing, match="expected 12 postings"):
         move(shop)
