@@ -2,8 +2,9 @@
 
 import json
 import sys
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 
@@ -15,24 +16,12 @@ from service.commands.exits import CannotGoOn, Exit, printable
 from service.settings import Settings
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """Something that is not as it should be: what kind of thing, in which file or directory, and what about it."""
 
     what: str
     where: str
     detail: str
-
-
-@dataclass
-class Report:
-    """What was found; `encoder_id` is the directory's, or the bundle's where no directory was checked."""
-
-    encoder_id: str | None = None
-    fingerprint: str | None = None
-    postings: int | None = None
-    pictures: int | None = None
-    findings: list[Finding] = field(default_factory=list)
 
 
 @click.command()
@@ -54,42 +43,39 @@ def check(data_dir: Path | None, bundle: Path | None, as_json: bool) -> None:
     if data_dir is None and bundle is None:
         settings = Settings()
         data_dir, bundle = settings.data_dir, settings.bundle
-    report = Report()
-    if bundle is not None:
-        _check_bundle(bundle, report)
-    if data_dir is not None:
-        _check_directory(data_dir, bundle, report)
+    facts: dict[str, str | int | None] = dict.fromkeys(("encoder_id", "fingerprint", "postings", "pictures"))
+    findings = list(_findings(data_dir, bundle, facts))
     if as_json:
-        click.echo(json.dumps(asdict(report)))
+        click.echo(json.dumps({**facts, "findings": [finding._asdict() for finding in findings]}))
     else:
-        for finding in report.findings:
-            click.echo(printable(f"{finding.what}: {finding.where}: {finding.detail}"))
-    sys.exit(Exit.SOME_BAD if report.findings else Exit.FINE)
+        for finding in findings:
+            click.echo(printable(": ".join(finding)))
+    sys.exit(Exit.SOME_BAD if findings else Exit.FINE)
 
 
-def _check_bundle(bundle: Path, report: Report) -> None:
-    try:
-        loaded = load_bundle(bundle, threads=1)
-    except BundleError as exc:
-        report.findings.append(Finding("bundle", str(bundle), str(exc)))
-        return
-    report.encoder_id, report.fingerprint = loaded.manifest.encoder_id, loaded.fingerprint
-    click.echo(f"{bundle}: bundle {loaded.fingerprint}, encoders {report.encoder_id}", err=True)
-
-
-def _check_directory(data_dir: Path, bundle: Path | None, report: Report) -> None:
-    try:
-        found = check_directory(data_dir)
-    except (DirectoryUnusable, IndexLocked) as exc:
-        raise CannotGoOn(str(exc)) from exc
-    except IndexFault as exc:
-        report.findings.append(Finding("database", str(data_dir), str(exc)))
-        return
-    counts = f"{found.postings:,} postings, {found.pictures:,} pictures"
-    click.echo(f"{data_dir}: {counts}, encoders {found.encoder_id}", err=True)
-    for one in found.findings:
-        report.findings.append(Finding(str(one.damage), str(data_dir / one.file), one.detail))
-    if report.encoder_id not in (None, found.encoder_id):
-        detail = f"holds vectors of {found.encoder_id}, {bundle} makes those of {report.encoder_id}"
-        report.findings.append(Finding("encoders", str(data_dir), detail))
-    report.encoder_id, report.postings, report.pictures = found.encoder_id, found.postings, found.pictures
+def _findings(data_dir: Path | None, bundle: Path | None, facts: dict[str, str | int | None]) -> Iterator[Finding]:
+    """What is found; `facts` are filled in on the way."""
+    made_with = stored_with = None
+    if bundle is not None:
+        try:
+            loaded = load_bundle(bundle, threads=1)
+            made_with = loaded.manifest.encoder_id
+            facts |= {"encoder_id": made_with, "fingerprint": loaded.fingerprint}
+            click.echo(f"{bundle}: bundle {loaded.fingerprint}, encoders {made_with}", err=True)
+        except BundleError as exc:
+            yield Finding("bundle", str(bundle), str(exc))
+    if data_dir is not None:
+        try:
+            found = check_directory(data_dir)
+            stored_with = found.encoder_id
+            facts |= {"encoder_id": stored_with, "postings": found.postings, "pictures": found.pictures}
+            counts = f"{found.postings:,} postings, {found.pictures:,} pictures"
+            click.echo(f"{data_dir}: {counts}, encoders {stored_with}", err=True)
+            yield from (Finding(one.damage, str(data_dir / one.file), one.detail) for one in found.findings)
+        except (DirectoryUnusable, IndexLocked) as exc:
+            raise CannotGoOn(str(exc)) from exc
+        except IndexFault as exc:
+            yield Finding("database", str(data_dir), str(exc))
+    if made_with and stored_with and made_with != stored_with:
+        detail = f"holds vectors of {stored_with}, {bundle} makes those of {made_with}"
+        yield Finding("encoders", str(data_dir), detail)

@@ -12,24 +12,15 @@ import click
 
 
 class Exit(IntEnum):
-    """Exit codes of all commands, with what `kembar --help` says of them."""
+    """Exit codes of all commands; what each means for one stands in its help."""
 
-    meaning: str
-
-    def __new__(cls, code: int, meaning: str) -> "Exit":
-        """The code is the value."""
-        self = int.__new__(cls, code)
-        self._value_ = code
-        self.meaning = meaning
-        return self
-
-    FINE = 0, "all went well"
-    SOME_BAD = 1, "some rows are bad, or there are findings"  # also click's own, for a disk that failed under a service
-    USAGE = 2, "wrong usage"  # click's own
-    CANNOT_GO_ON = 3, "cannot go on, and the line says why"
-    PORT_IN_USE = 4, "the port is in use"
-    INTERRUPTED = 130, "Ctrl-C"
-    TERMINATED = 143, "SIGTERM"
+    FINE = 0
+    SOME_BAD = 1  # rows of an import, findings of a check; also click's own, for a disk that failed under a service
+    USAGE = 2  # click's own
+    CANNOT_GO_ON = 3
+    PORT_IN_USE = 4
+    INTERRUPTED = 130  # Ctrl-C
+    TERMINATED = 143  # SIGTERM
 
 
 class CannotGoOn(click.ClickException):

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import BinaryIO
 from pydantic import ValidationError
 
 from service.commands.exits import CannotGoOn
-from service.commands.output import partial_of, settle, synced, writable
+from service.commands.output import partial_of, settle, synced, whole_file, writable
 from service.commands.pair_walk import Asked, Progress
 
 
@@ -21,19 +22,24 @@ class PairFile:
     The lines so far, in a file of their own beside `path`, and a small file that says how far they are.
 
     The small one is written after the lines that it counts are on the disk; what is behind them is cut off again.
+    Without a path the lines go to stdout, and nothing is kept.
     """
 
-    path: Path
+    path: Path | None
     lines: BinaryIO
     progress: Progress
 
     def read(self) -> Iterator[bytes]:
         """The lines of earlier runs."""
-        self.lines.seek(0)
-        return iter(self.lines)
+        if self.path is not None:
+            self.lines.seek(0)
+            yield from self.lines
 
     def add(self, lines: bytes) -> None:
         """Keep the lines of a page, after which `progress` is what it is now."""
+        if self.path is None:
+            self.lines.write(lines)
+            return
         with writable(self.path):
             self.lines.write(lines)
             if self.progress.cursor is None:
@@ -41,21 +47,21 @@ class PairFile:
                 settle(self.lines, self.path)
                 return
             synced(self.lines)
-            written = _progress_of(self.path).with_suffix(".new")
-            with written.open("wb") as file:
+            with whole_file(_progress_of(self.path)) as file:
                 file.write(self.progress.model_dump_json().encode())
-                synced(file)
-            written.replace(_progress_of(self.path))
 
 
 @contextmanager
-def pair_file(path: Path, asked: Asked, restart: bool) -> Iterator[PairFile]:
+def pair_file(path: Path | None, asked: Asked, restart: bool) -> Iterator[PairFile]:
     """
     What an unfinished run left, or an empty file where there is none or it shall not count.
 
     Raises:
         CannotGoOn: the unfinished run asked something else, is still going on, or the file cannot be written.
     """
+    if path is None:
+        yield PairFile(None, sys.stdout.buffer, Progress(asked=asked))
+        return
     with writable(path):
         file = partial_of(path).open("a+b")
     with file:

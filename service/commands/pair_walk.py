@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from kembar_client import Goal, Kembar
 from kembar_client.answers import Match, MatchAnswer
 from kembar_client.errors import NotFound
+from service.commands.exits import CannotGoOn
 
 # Enough to keep both cores of a small service busy, and few enough to leave others their turn.
 AT_ONCE = 4
@@ -44,10 +45,6 @@ class Progress(BaseModel):
     cut: set[str] = set()
 
 
-class ModelChanged(Exception):
-    """The service decides with another model than it did before."""
-
-
 class PairWalk:
     """
     A walk through the listing.
@@ -70,7 +67,7 @@ class PairWalk:
         The lines of one page of the listing after the other; with each, `progress` is what it is after it.
 
         Raises:
-            ModelChanged: the service was started with another bundle.
+            CannotGoOn: the service was started with another bundle.
         """
         progress, is_last = self.progress, False
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="kembar-pairs") as pool:
@@ -91,7 +88,7 @@ class PairWalk:
         except NotFound:
             return None
         if answer.model != asked.model:
-            raise ModelChanged
+            raise CannotGoOn("the service was started anew with another bundle: begin anew with --restart")
         return answer
 
     def _lines(self, posting_id: str, answer: MatchAnswer | None) -> bytes:

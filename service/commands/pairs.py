@@ -3,26 +3,17 @@
 import json
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import click
 from tqdm import tqdm
 
-from kembar_client import Goal
 from kembar_client.requests import Where
-from service.commands.calling import (
-    filter_option,
-    goal_option,
-    posting_count,
-    service_at,
-    threshold_option,
-    url_option,
-)
-from service.commands.exits import CannotGoOn, stoppable
+from service.commands.calling import filter_option, goal_option, posting_count, service_at, threshold_option, url_option
+from service.commands.exits import stoppable
 from service.commands.output import out_option
 from service.commands.pair_file import pair_file
-from service.commands.pair_walk import Asked, ModelChanged, PairWalk, Progress
+from service.commands.pair_walk import Asked, PairWalk, Progress
 
 
 @click.command()
@@ -59,48 +50,27 @@ def pairs(
     """
     if goal and threshold is not None:
         raise click.UsageError("Give --goal or --threshold, not both.")
-    filters = None if where is None else dict(where)
-    chosen = Goal(goal) if goal else None
     kept = "Nothing is kept; with --out it is." if out is None else "What was found is kept; the same command goes on."
+    started = time.monotonic()
     with stoppable(kept), service_at(url, kept) as kembar:
-        asked = Asked(url=url, model=kembar.model().fingerprint, goal=chosen, threshold=threshold, filter=filters)
-        if out is None:
-            progress = Progress(asked=asked)
-            seconds = _walk(PairWalk(kembar, progress, ()), sys.stdout.buffer.write, posting_count(kembar, where))
-        else:
-            with pair_file(out, asked, restart) as kept_so_far:
-                progress = kept_so_far.progress
-                walk = PairWalk(kembar, progress, kept_so_far.read())
-                seconds = _walk(walk, kept_so_far.add, posting_count(kembar, where))
+        question = {"url": url, "model": kembar.model().fingerprint, "goal": goal, "threshold": threshold}
+        asked = Asked.model_validate({**question, "filter": where})
+        total = posting_count(kembar, where)
+        with pair_file(out, asked, restart) as file, tqdm(total=total, unit=" postings", disable=None) as bar:
+            progress = file.progress
+            if progress.postings:
+                bar.write(f"Going on after {progress.postings:,} postings, {progress.pairs:,} pairs.", file=sys.stderr)
+            for lines in PairWalk(kembar, progress, file.read()).pages():
+                file.add(lines)
+                bar.update(progress.postings - bar.n)
+    seconds = time.monotonic() - started
     click.echo(_json(progress, seconds) if as_json else _summary(progress, seconds), err=True)
 
 
-def _walk(walk: PairWalk, write: Callable[[bytes], object], total: int | None) -> float:
-    started, progress = time.monotonic(), walk.progress
-    if progress.postings:
-        click.echo(f"Going on after {progress.postings:,} postings, {progress.pairs:,} pairs.", err=True)
-    with tqdm(total=total, initial=progress.postings, unit=" postings", disable=None) as bar:
-        try:
-            for lines in walk.pages():
-                write(lines)
-                bar.update(progress.postings - bar.n)
-        except ModelChanged as exc:
-            raise CannotGoOn(
-                "the service now decides with another model than this run began with: begin anew with --restart"
-            ) from exc
-    return time.monotonic() - started
-
-
 def _json(progress: Progress, seconds: float) -> str:
-    counts = progress.model_dump(mode="json", include={"postings", "pairs", "deleted"})
-    return json.dumps(
-        {
-            **counts,
-            "cut_lists": len(progress.cut),
-            **progress.asked.model_dump(mode="json"),
-            "seconds": round(seconds, 3),
-        }
-    )
+    counts = {"postings": progress.postings, "pairs": progress.pairs, "deleted": progress.deleted}
+    cut = {"cut_lists": len(progress.cut), "seconds": round(seconds, 3)}
+    return json.dumps({**counts, **cut, **progress.asked.model_dump(mode="json")})
 
 
 def _summary(progress: Progress, seconds: float) -> str:
