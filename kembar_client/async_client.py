@@ -13,7 +13,7 @@ from kembar_client.errors import KembarError
 from kembar_client.methods import Methods
 from kembar_client.requests import Call, Where
 from kembar_client.retry import RetryPolicy
-from kembar_client.transport import address, sending
+from kembar_client.transport import address, answer_of, sending
 
 T = TypeVar("T")
 
@@ -101,7 +101,7 @@ class AsyncKembar(Methods):
             attempt += 1
             try:
                 with sending(self._http, call) as request:
-                    return call.read(await self._http.send(request))
+                    return answer_of(call, await self._http.send(request))
             except KembarError as fault:
                 wait_s = self._retry.wait_or_raise(attempt, fault, call.repeatable)
             await asyncio.sleep(wait_s)

@@ -14,7 +14,7 @@ from kembar_client.errors import KembarError
 from kembar_client.methods import Methods
 from kembar_client.requests import Call, Where
 from kembar_client.retry import RetryPolicy
-from kembar_client.transport import address, sending
+from kembar_client.transport import address, answer_of, sending
 
 T = TypeVar("T")
 
@@ -98,7 +98,7 @@ class Kembar(Methods):
             attempt += 1
             try:
                 with sending(self._http, call) as request:
-                    return call.read(self._http.send(request))
+                    return answer_of(call, self._http.send(request))
             except KembarError as fault:
                 if given_up.wait(self._retry.wait_or_raise(attempt, fault, call.repeatable)):
                     raise

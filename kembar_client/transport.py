@@ -47,3 +47,10 @@ def sending(http: Http, call: Call[T]) -> Iterator[httpx.Request]:
         raise TimedOut(f"no answer from {http.base_url} within the time limit") from exc
     except httpx.RequestError as exc:
         raise ConnectionLost(f"the connection to {http.base_url} broke: {exc}") from exc
+
+
+def answer_of(call: Call[T], response: httpx.Response) -> T:
+    """What a response that was read says."""
+    # By this stream it refers to itself, and would keep what was sent, up to 64 MiB, until the collector comes by.
+    response.stream = httpx.ByteStream(b"")
+    return call.read(response)

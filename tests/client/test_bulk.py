@@ -2,13 +2,16 @@
 
 import asyncio
 import base64
+import gc
 import json
 import time
+import tracemalloc
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator
 from itertools import pairwise
 from threading import Barrier
 
+import httpx
 import pytest
 
 from kembar_client import AsyncKembar, Delete, Patch, Put, RetryPolicy
@@ -91,6 +94,33 @@ def test_operations_are_read_only_as_needed(connect: Connect) -> None:
         answers.close()
 
     assert ahead == 10
+
+
+class Storing(httpx.BaseTransport, httpx.AsyncBaseTransport):
+    """A service in the same process that stores every line and forgets it."""
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        done = {"line": 1, "posting_id": None, "status": 201, "problem": None}
+        return httpx.Response(200, content=json.dumps(done).encode())
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        return self.handle_request(request)
+
+
+def test_what_was_sent_is_let_go(connect: Connect) -> None:
+    """The memory of a load is that of a few requests, however long it is, also when the collector does not run."""
+    gc.disable()
+    tracemalloc.start()
+    try:
+        with connect("http://inside", transport=Storing()) as kembar:
+            count = sum(1 for _ in kembar.bulk((Put(f"m{n}", image=bytes(400_000)) for n in range(25)), max_lines=1))
+        peak_bytes = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+        gc.enable()
+
+    assert count == 25
+    assert peak_bytes < 6_000_000
 
 
 def test_async_iterables_are_taken() -> None:
