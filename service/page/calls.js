@@ -1,7 +1,7 @@
 // Every request to the service goes through `call`; what went wrong comes out as a sentence for people.
 
 const ATTEMPTS = 5;
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 60_000;
 const SILENT = "The service does not answer. Nothing is lost: see that it runs, then try again.";
 const TYPES = "JPEG, PNG, WebP, GIF or AVIF";
 const WORDS = {
@@ -13,6 +13,7 @@ const WORDS = {
   "image-truncated": "The end of this picture is missing. Choose the whole file.",
   "image-malformed": "This picture is damaged. Export it again, or choose another.",
   "image-too-complex": "This picture is built in too complicated a way. Export it again as a plain JPEG.",
+  "body-too-slow": "The picture took too long to arrive. Choose a smaller one, or try again on a faster network.",
   "title-empty": "The title is blank. Type some words, or leave it out.",
   "title-too-long": "The title is too long: 1,000 characters are the most.",
   "id-invalid": "This id cannot be used: 1 to 128 bytes, without slashes, spaces at an end, or dots alone.",

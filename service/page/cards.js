@@ -28,7 +28,7 @@ export const titled = (title) =>
 /** A posting of the catalogue to start from. */
 export function postingCard(posting, href) {
   const hasPicture = posting.views.includes("image");
-  return make("li", { className: "card small" }, pick(posting.title, href, hasPicture && thumbnail(posting.posting_id)));
+  return make("li", { className: "card" }, pick(posting.title, href, hasPicture && thumbnail(posting.posting_id)));
 }
 
 /** A match with its evidence. */

@@ -99,30 +99,20 @@ function arrive(origin) {
 async function wall(options) {
   const { answer } = await call("GET", `v1/postings?limit=${wallSize}`, options);
   return () => {
-    empty.hidden = answer.postings.length > 0;
-    heading.textContent = empty.hidden ? "Or start from one of these" : "The catalogue is empty";
+    const cards = answer.postings.map((posting) => postingCard(posting, address({ posting: posting.posting_id })));
+    empty.hidden = cards.length > 0;
+    heading.textContent = cards.length ? "Or start from one of these" : "The catalogue is empty";
     gallery.className = "wall";
-    append(answer);
+    gallery.append(...cards);
+    more.hidden = !answer.next_cursor || wallSize === MOST_LISTED;
   };
 }
 
-function append({ postings, next_cursor: cursor }) {
-  gallery.append(...postings.map((posting) => postingCard(posting, address({ posting: posting.posting_id }))));
-  more.hidden = !cursor;
-  more.value = cursor;
-}
-
 async function showMore() {
-  const { signal } = request;
   const before = gallery.children.length;
-  try {
-    append((await call("GET", `v1/postings?limit=${WALL}&cursor=${more.value}`, { signal, waiting: sayBusy })).answer);
-    wallSize = Math.min(gallery.children.length, MOST_LISTED);
-    trouble.hidden = true;
-    gallery.children[before]?.querySelector("a").focus();
-  } catch (error) {
-    if (!signal.aborted) tell(trouble, error, showMore);
-  }
+  wallSize = Math.min(wallSize + WALL, MOST_LISTED);
+  await render();
+  gallery.children[before]?.querySelector("a").focus();
 }
 
 async function ofPosting(id, options) {
