@@ -12,7 +12,7 @@ from PIL import AvifImagePlugin, GifImagePlugin, Image, ImageFile, JpegImagePlug
 from service.bundle.errors import ImageMalformed, ImageTruncated
 from service.bundle.manifest import PictureSpec
 from service.bundle.picture_checks import check_picture
-from service.bundle.picture_header import PictureHeader
+from service.bundle.picture_header import MIN_SIDE, PictureHeader
 
 STORED_QUALITY = 85
 _BAND_PIXELS = 1 << 18
@@ -127,9 +127,9 @@ def picture_tensor(image: Image.Image, spec: PictureSpec) -> NDArray[np.uint8]:
 
 
 def stored_picture(image: Image.Image, longest_side: int) -> bytes:
-    """Encode the picture to keep: JPEG without metadata, longest side at most `longest_side` pixels."""
+    """Encode the picture to keep: JPEG without metadata, longest side at most `longest_side` pixels, none too small."""
     scale = min(1.0, longest_side / max(image.size))
-    width, height = (max(1, round(side * scale)) for side in image.size)
+    width, height = (max(MIN_SIDE, round(side * scale)) for side in image.size)  # or it could not be decoded again
     buffer = io.BytesIO()
     small = image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2.0)
     small.save(buffer, "JPEG", quality=STORED_QUALITY)

@@ -186,6 +186,13 @@ def test_stored_pictures_never_grow() -> None:
     assert decode_picture(kept, 512).size == photo().size
 
 
+def test_kept_pictures_can_be_decoded_again() -> None:
+    """However thin it was: for its thumbnail, and to be encoded anew."""
+    kept = stored_picture(Image.new("RGB", (16, 4_000)), 512)
+    assert decode_picture(kept, 512).size == (16, 512)
+    assert decode_picture(thumbnail(kept, 256), 512).size == (16, 256)
+
+
 def test_thumbnails_are_smaller_still() -> None:
     """A thumbnail's longest side is the one asked for, and it shows the same picture."""
     kept = stored_picture(photo(1_200, 800), 512)
