@@ -32,7 +32,7 @@ from service.encoding import MAX_IMAGE_BATCH, MAX_TITLE_BATCH, Vector
 from service.settings import Settings
 
 GO_ON = "What was encoded is kept, and until the end the old bundle serves; the same command goes on from here."
-COMMIT = 256  # postings; a syncing disk then takes less than a hundredth of the time
+COMMIT = 64  # postings: what a kill can cost; the encoders work on while the disk syncs
 SAMPLE = 1_000
 Encoded = tuple[Original, Mapping[str, Vector]]
 
