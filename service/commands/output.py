@@ -27,7 +27,9 @@ def partial_of(path: Path) -> Path:
 def whole_file(path: Path | None) -> Iterator[BinaryIO]:
     """What is written takes the place of `path` at the end, or is gone where anything goes wrong; None is stdout."""
     if path is None:
-        yield sys.stdout.buffer
+        with writable(None):
+            yield sys.stdout.buffer
+            sys.stdout.buffer.flush()
         return
     partial = partial_of(path)
     with writable(path), partial.open("wb") as file:
@@ -51,9 +53,12 @@ def synced(file: BinaryIO) -> None:
 
 
 @contextmanager
-def writable(path: Path) -> Iterator[None]:
+def writable(path: Path | None) -> Iterator[None]:
     """Raises CannotGoOn where the system refuses to write."""
     try:
         yield
+    except BrokenPipeError:  # whoever reads stdout has seen enough
+        raise
     except OSError as exc:
-        raise CannotGoOn(f"{path} cannot be written: {exc.strerror}; make room or choose another file") from exc
+        name = path or "standard output"
+        raise CannotGoOn(f"{name} cannot be written: {exc.strerror}; make room or choose another file") from exc

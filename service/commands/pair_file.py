@@ -37,11 +37,11 @@ class PairFile:
 
     def add(self, lines: bytes) -> None:
         """Keep the lines of a page, after which `progress` is what it is now."""
-        if self.path is None:
-            self.lines.write(lines)
-            return
         with writable(self.path):
             self.lines.write(lines)
+            if self.path is None:
+                self.lines.flush()
+                return
             if self.progress.cursor is None:
                 _progress_of(self.path).unlink(missing_ok=True)
                 settle(self.lines, self.path)

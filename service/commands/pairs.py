@@ -50,7 +50,7 @@ def pairs(
     """
     if goal and threshold is not None:
         raise click.UsageError("Give --goal or --threshold, not both.")
-    kept = "Nothing is kept; with --out it is." if out is None else "What was found is kept; the same command goes on."
+    kept = "With --out it could go on." if out is None else "What was found is kept; the same command goes on."
     started = time.monotonic()
     with stoppable(kept), service_at(url, kept) as kembar:
         question = {"url": url, "model": kembar.model().fingerprint, "goal": goal, "threshold": threshold}

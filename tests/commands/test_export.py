@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -108,3 +110,19 @@ def test_a_file_that_cannot_be_written(url: str, tmp_path: Path) -> None:
 
     assert result.exit_code == 3
     assert "nowhere/postings.ndjson cannot be written: No such file or directory" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["export", "pairs"])
+def test_a_full_disk_behind_stdout(tmp_path: Path, command: str) -> None:
+    """Where stdout leads to a full disk, the end is one line with the reason and exit code 3, not a traceback."""
+    with live_service(tmp_path / "data") as service, Kembar(service.url) as kembar, Path("/dev/full").open("w") as full:
+        for name in "ab":
+            kembar.put(name, title="Mug")
+        script = "from service.commands.main import main; main()"
+        arguments = [sys.executable, "-c", script, command, "--url", service.url]
+        done = subprocess.run(arguments, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+
+    assert done.returncode == 3
+    assert done.stderr == (
+        "Error: standard output cannot be written: No space left on device; make room or choose another file\n"
+    )
