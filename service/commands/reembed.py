@@ -99,7 +99,7 @@ def reembed(data_dir: Path, bundle: Path, leave_out: Path | None, as_json: bool)
     started = time.monotonic()
     try:
         with stoppable(GO_ON), stopped_index(data_dir, _readable) as source:
-            # One thread for each batch, and a batch for each thread: so decoding and committing keep no thread waiting.
+            # A thread for each batch and a batch for each thread: decoding and storing then keep no encoder waiting.
             loaded = load_bundle(bundle, threads=1)
             binding = Binding(loaded.manifest.encoder_id, dict(sorted(loaded.dimensions.items())))
             if source.store.binding() == binding:
@@ -123,7 +123,8 @@ def _move(source: StoppedIndex, bundle: Bundle, binding: Binding, leave_out: Pat
         postings = len(survey.to_move) + len(survey.moved_before)
         move.require_room(postings)
         encoded = _encoded(bundle, map(source.original, survey.to_move))
-        with tqdm(desc="encoding", total=postings, initial=len(survey.moved_before), disable=None) as bar:
+        done = len(survey.moved_before)
+        with tqdm(desc="encoding", total=postings, initial=done, unit=" postings", disable=None) as bar:
             while group := list(islice(encoded, COMMIT)):
                 move.add(group)
                 bar.update(len(group))
@@ -144,9 +145,7 @@ def _settle_left_out(survey: Survey, leave_out: Path | None) -> None:
     if leave_out is not None:
         with whole_file(leave_out) as file:
             for posting_id, reason in survey.left_out:
-                file.write(
-                    json.dumps({"posting_id": posting_id, "reason": reason}, ensure_ascii=False).encode() + b"\n"
-                )
+                file.write(json.dumps({"posting_id": posting_id, "reason": reason}).encode() + b"\n")
 
 
 def _measure(source: StoppedIndex, bundle: Bundle) -> Report:
