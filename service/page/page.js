@@ -191,10 +191,10 @@ function remarks({ matches, limit_reached: limited, best_rejected: nearest }) {
 }
 
 function timing({ took_ms: ms }, headers) {
-  const stages = [...(headers.get("Server-Timing") ?? "").matchAll(/(\w+);dur=([\d.]+)/g)]
-    .filter(([, stage]) => stage in STAGES)
-    .map(([, stage, spent]) => `${STAGES[stage]} ${spent}`);
-  return `Answered in ${ms.toFixed(1)} ms${stages.length ? ` (${stages.join(", ")})` : ""}.`;
+  const spent = new Map((headers.get("Server-Timing") ?? "").split(", ").map((stage) => stage.split(";dur=")));
+  const stages = Object.keys(STAGES).filter((stage) => spent.has(stage));
+  const told = stages.map((stage) => `${STAGES[stage]} ${spent.get(stage)}`).join(", ");
+  return `Answered in ${ms.toFixed(1)} ms${told && ` (${told})`}.`;
 }
 
 // --- telling -------------------------------------------------------------------------------------------------------
@@ -345,5 +345,6 @@ function takeFrom(event, transfer) {
   (addDialog.open ? added : searched).take(transfer.files[0]);
 }
 
+empty.querySelector("[data-origin]").textContent = location.origin;
 title.value ||= new URLSearchParams(location.hash.slice(1)).get("title") ?? "";
 render();

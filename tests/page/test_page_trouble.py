@@ -16,7 +16,9 @@ def test_empty_catalogue(visit: Visit, tmp_path: Path) -> None:
         visit.url = fresh.url
         page = visit.open()
         expect(page.get_by_role("heading", name="The catalogue is empty")).to_be_visible()
-        expect(page.locator("#empty")).to_contain_text("kembar import postings.csv --images pictures/")
+        expect(page.locator("#empty")).to_contain_text(
+            f"kembar import postings.csv --images pictures/ --url {fresh.url}"
+        )
         page.locator("#empty").get_by_role("button", name="Add a posting").click()
         dialog = page.get_by_role("dialog")
         dialog.get_by_label("Title").fill("The first")
