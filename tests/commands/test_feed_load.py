@@ -3,6 +3,7 @@
 import json
 from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -141,3 +142,23 @@ def test_a_picture_that_vanishes_is_one_bad_row(road: Road, monkeypatch: pytest.
 
     assert counts == {Outcome.CREATED: 2, Outcome.BAD: 1}
     assert road.bad == [BadRow(3, "m2", "picture file cannot be read: Permission denied")]
+
+
+def test_few_pictures_are_fetched_ahead(road: Road) -> None:
+    """However long the feed is, pictures are fetched for the next few rows only: memory stays bounded."""
+    road.shop.csv.write_text("\n".join(["posting_id,image", *(f"x{n},http://x/{n}.jpg" for n in range(50))]) + "\n")
+    started: list[str] = []
+
+    def fetch(url: str) -> Future[bytes]:
+        started.append(url)
+        done: Future[bytes] = Future()
+        done.set_result(url.encode())
+        return done
+
+    load = road.load()
+    load.fetch = fetch
+    operations = load._operations({}, deque())
+
+    assert next(operations).image == b"http://x/0.jpg"
+    assert started == [f"http://x/{number}.jpg" for number in range(feed_load.ROWS_AHEAD + 1)]
+    assert [operation.image for operation in operations] == [f"http://x/{n}.jpg".encode() for n in range(1, 50)]

@@ -54,7 +54,7 @@ def digests(service: FakeService) -> dict[str, object]:
 def test_files_and_urls_in_one_feed(web: PictureServer, service: FakeService, url: str, tmp_path: Path) -> None:
     """Pictures from files and URLs arrive with their own postings, in the feed's order; one shared is fetched once."""
     (tmp_path / "d.jpg").write_bytes(b"picture d")
-    names = ["a", "b", "a", "d", "c", "a", ""] * 6
+    names = ["a", "b", "a", "d", "c", "a", "", *[""] * pictures.AT_ONCE * 2] * 3
     rows = [
         f"m{number:02},{'d.jpg' if name == 'd' else name and f'{web.url}/{name}.jpg'},Mug"
         for number, name in enumerate(names)
