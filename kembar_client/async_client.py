@@ -103,7 +103,7 @@ class AsyncKembar(Methods):
                 with sending(self._http, call) as request:
                     return answer_of(call, await self._http.send(request))
             except KembarError as fault:
-                wait_s = self._retry.wait_or_raise(attempt, fault, call.repeatable)
+                wait_s = self._retry.wait_or_raise(call, attempt, fault)
             await asyncio.sleep(wait_s)
 
 

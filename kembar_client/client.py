@@ -100,5 +100,5 @@ class Kembar(Methods):
                 with sending(self._http, call) as request:
                     return answer_of(call, self._http.send(request))
             except KembarError as fault:
-                if given_up.wait(self._retry.wait_or_raise(attempt, fault, call.repeatable)):
+                if given_up.wait(self._retry.wait_or_raise(call, attempt, fault)):
                     raise

@@ -2,8 +2,12 @@
 
 import random
 from dataclasses import dataclass
+from typing import TypeVar
 
 from kembar_client.errors import ConnectionLost, KembarError, Overloaded
+from kembar_client.requests import Call
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +34,9 @@ class RetryPolicy:
             return backoff_s * (0.5 + 0.5 * jitter)
         return fault.retry_after_s + self.first_wait_s * jitter if fault.retry_after_s <= self.longest_wait_s else None
 
-    def wait_or_raise(self, attempt: int, fault: KembarError, repeatable: bool) -> float:
-        """The same with a jitter drawn by lot; raises `fault` to give up, as for what must not be sent twice."""
-        wait_s = self.wait_s(attempt, fault, random.random()) if repeatable else None
+    def wait_or_raise(self, call: Call[T], attempt: int, fault: KembarError) -> float:
+        """The same with a jitter drawn by lot; raises `fault` to give up, as for a call that must not be repeated."""
+        wait_s = self.wait_s(attempt, fault, random.random()) if call.repeatable else None
         if wait_s is None:
             raise fault
         return wait_s

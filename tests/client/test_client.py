@@ -280,11 +280,13 @@ def test_nobody_there(connect: Connect) -> None:
 
 
 def test_a_silent_service(connect: Connect) -> None:
-    """A service that never answers is given up after the time limit, without a second try."""
+    """A service that never answers is given up after the time limit, without a second try; a bulk load has its own."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        with connect(url, timeout_s=0.1) as kembar, pytest.raises(TimedOut):
+        with connect(url, timeout_s=0.1) as kembar, pytest.raises(TimedOut, match="within the time limit"):
             kembar.get("m1")
+        with connect(url, timeout_s=60, bulk_timeout_s=0.1) as kembar, pytest.raises(TimedOut):
+            next(kembar.bulk([Delete("m1")]))
 
 
 @pytest.mark.parametrize("address", ["localhost:8080", "127.0.0.1", "ftp://host", "http://", "http://host:port"])
