@@ -87,10 +87,12 @@ run=(--isolation chroot --volume "$work/data:/data" --volume "$work/shop:/shop:r
 inside() { b run "${run[@]}" --env "KEMBAR_PORT=$PORT" "$container" -- "$@"; }
 ask() { .venv/bin/python "$work/ask.py" "$URL" "$work/shop"; }
 cat > "$work/ask.py" << 'END'
-"""Prints how many postings are stored, and what answers to the first posting's own picture and title."""
+"""Prints how many postings are stored, what answers to the first posting's own picture and title, if / is a page."""
 import csv
 import sys
 from pathlib import Path
+
+import httpx
 
 from kembar_client import Kembar
 
@@ -100,7 +102,8 @@ with (shop / "postings.csv").open(encoding="utf-8") as file:
 with Kembar(url) as kembar:
     best = kembar.match(image=(shop / "images" / posting["image"]).read_bytes(), title=posting["title"]).matches[0]
     stored = sum(1 for _ in kembar.scan())
-print(stored, best.posting_id == posting["posting_id"], round(best.score, 3))
+is_page = all("text/" in httpx.get(url + path).headers["content-type"] for path in ("/", "/page/page.js"))
+print(stored, best.posting_id == posting["posting_id"], is_page, round(best.score, 3))
 END
 start() {
   inside "${command[@]}" > "$work/serve.log" 2>&1 &
@@ -135,8 +138,8 @@ say "runs as $(stat -c %u "$work/data/lock"), RSS $(awk '/VmRSS/ {print int($2 /
 inside kembar import /shop/postings.csv --images /shop/images --url "$URL" > "$work/import.log" 2>&1 \
   || { cat "$work/import.log"; fail "the import"; }
 answer=$(ask)
-say "stored, first answer is the posting itself, its score: $answer"
-[[ $answer == "$expected True "* ]] || fail "expected $expected postings and the posting itself first, got: $answer"
+say "stored, first answer is the posting itself, page is served, score: $answer"
+[[ $answer == "$expected True True "* ]] || fail "expected $expected postings, itself first, and a page, got: $answer"
 say "RSS $(awk '/VmRSS/ {print int($2 / 1024)}' "/proc/$(cat "$work/data/lock")/status") MiB with $expected postings"
 stop
 start
