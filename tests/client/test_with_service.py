@@ -1,5 +1,7 @@
 """The client against the real application on a fake bundle: what the one sends, the other takes."""
 
+import ast
+import asyncio
 import io
 import signal
 from collections.abc import Callable, Iterator
@@ -219,3 +221,16 @@ def test_vectors_come_with_a_scan(kembar: Kembar) -> None:
         "image": True,
         "title": True,
     }
+
+
+def test_the_readme_says_what_works(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The code of the client's README runs as it stands there."""
+    readme = (Path(__file__).parents[2] / "kembar_client" / "README.md").read_text(encoding="utf-8")
+    source = readme.split("```python\n")[1].split("```")[0].replace("http://127.0.0.1:8080", url)
+    names = {"picture": picture(1), "feed": [{"id": "twin", "title": "Red mug 250 ml"}, {"id": "blank", "title": " "}]}
+
+    code = compile(source, "README.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    asyncio.run(eval(code, names))
+
+    assert capsys.readouterr().out.startswith("blank expected ")
+    assert [match.posting_id for match in names["answer"].matches] == ["twin"]
