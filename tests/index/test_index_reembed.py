@@ -223,6 +223,20 @@ def test_damaged_rows_are_named_and_missing_ones_refused(shop: Path) -> None:
     assert check_directory(shop).findings == ()
 
 
+def test_a_row_that_the_index_of_ids_has_lost_is_moved_too(shop: Path) -> None:
+    """What is moved is what the rows say, not what SQLite finds faster elsewhere."""
+    before = stored(shop, OLD)
+    whole, part = "CREATE UNIQUE INDEX posting_by_id ON posting (posting_id)", "WHERE label <> 3"
+    run_sql(shop / "postings.sqlite", f"DROP INDEX posting_by_id; {whole} {part}")
+    forge = f"UPDATE sqlite_schema SET sql = '{whole}' WHERE name = 'posting_by_id'"
+    run_sql(shop / "postings.sqlite", f"PRAGMA writable_schema = ON; {forge}")
+
+    move(shop)
+
+    assert stored(shop, NEW) == expected(before, PICTURES)
+    assert check_directory(shop).findings == ()
+
+
 def test_a_full_disk_keeps_what_was_moved(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A disk that is too small is refused before anything is encoded; one that fills up later is gone on with."""
     fill(shop, range(12, 90))
