@@ -2,41 +2,28 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, JsonValue
 
-from kembar_client import Goal, Kembar
-from kembar_client.answers import Match, MatchAnswer
+from kembar_client.answers import Match, MatchAnswer, PostingPage
 from kembar_client.errors import NotFound
 from service.commands.exits import CannotGoOn
 
 # Enough to keep both cores of a small service busy, and few enough to leave others their turn.
 AT_ONCE = 4
-PAGE = 200
-
-
-class Asked(BaseModel):
-    """What a walk asks, and of which service and model: a walk goes on only where all of it is the same."""
-
-    model_config = ConfigDict(frozen=True)
-
-    url: str
-    model: str
-    goal: Goal | None = None
-    threshold: float | None = None
-    filter: dict[str, str | int | float | bool | None] | None = None
 
 
 class Progress(BaseModel):
     """
     How far a walk has come: `cursor` of the listing, `size` in bytes of the lines so far, and what was counted.
 
-    `cut` names the postings of which the service listed 50 matches and had more.
+    `question` is what is asked, of which service and model. `cut` names the postings of which the service listed 50
+    matches and had more.
     """
 
-    asked: Asked
+    question: dict[str, JsonValue]
     cursor: str | None = None
     size: int = 0
     postings: int = 0
@@ -53,26 +40,21 @@ class PairWalk:
     not among those listed, is it told when the larger one is asked. So what must be kept in mind is small.
     """
 
-    def __init__(self, kembar: Kembar, progress: Progress, lines: Iterable[bytes]) -> None:
-        """`lines` are those told before `progress` was written."""
-        self._kembar, self.progress = kembar, progress
+    def __init__(self, ask: Callable[[str], MatchAnswer], progress: Progress, lines: Iterable[bytes]) -> None:
+        """`ask` gives the matches of a stored posting; `lines` are those told before `progress` was written."""
+        self._ask, self._progress = ask, progress
         self._told: defaultdict[str, set[str]] = defaultdict(set)  # by larger id, the smaller ones that were cut
         for line in lines if progress.cut else ():
             pair = json.loads(line)
             if pair["a"] in progress.cut:
                 self._told[pair["b"]].add(pair["a"])
 
-    def pages(self) -> Iterator[bytes]:
-        """
-        The lines of one page of the listing after the other; with each, `progress` is what it is after it.
-
-        Raises:
-            CannotGoOn: the service was started with another bundle.
-        """
-        progress, is_last = self.progress, False
+    def pages(self, listing: Callable[[str | None], PostingPage]) -> Iterator[bytes]:
+        """The lines of one page of the listing after the other; the progress is then what it is after the page."""
+        progress, is_last = self._progress, False
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="kembar-pairs") as pool:
             while not is_last:
-                page = self._kembar.listing(cursor=progress.cursor, limit=PAGE, where=progress.asked.filter)
+                page = listing(progress.cursor)
                 ids = [posting.posting_id for posting in page.postings]
                 lines = b"".join(map(self._lines, ids, pool.map(self._matches_of, ids)))
                 progress.cursor, is_last = page.next_cursor, page.next_cursor is None
@@ -82,19 +64,18 @@ class PairWalk:
                 yield lines
 
     def _matches_of(self, posting_id: str) -> MatchAnswer | None:
-        asked = self.progress.asked
         try:
-            answer = self._kembar.matches_of(posting_id, goal=asked.goal, threshold=asked.threshold, where=asked.filter)
+            answer = self._ask(posting_id)
         except NotFound:
             return None
-        if answer.model != asked.model:
+        if answer.model != self._progress.question["model"]:
             raise CannotGoOn("the service was started anew with another bundle: begin anew with --restart")
         return answer
 
     def _lines(self, posting_id: str, answer: MatchAnswer | None) -> bytes:
         told = self._told.pop(posting_id, set())
         if answer is None:
-            self.progress.deleted += 1
+            self._progress.deleted += 1
             return b""
         lines = []
         for match in answer.matches:
@@ -103,10 +84,10 @@ class PairWalk:
                 lines.append(_line(posting_id, other, match))
                 if answer.limit_reached:
                     self._told[other].add(posting_id)
-            elif other in self.progress.cut and other not in told:
+            elif other in self._progress.cut and other not in told:
                 lines.append(_line(other, posting_id, match))
         if answer.limit_reached:
-            self.progress.cut.add(posting_id)
+            self._progress.cut.add(posting_id)
         return b"".join(lines)
 
 

@@ -1,19 +1,27 @@
 """`kembar pairs`: the duplicates that a shop already has."""
 
+import fcntl
 import json
+import os
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import click
+from pydantic import JsonValue, ValidationError
 from tqdm import tqdm
 
+from kembar_client import Goal
 from kembar_client.requests import Where
 from service.commands.calling import filter_option, goal_option, posting_count, service_at, threshold_option, url_option
-from service.commands.exits import stoppable
-from service.commands.output import out_option
-from service.commands.pair_file import pair_file
-from service.commands.pair_walk import Asked, PairWalk, Progress
+from service.commands.exits import CannotGoOn, stoppable
+from service.commands.output import out_option, partial_of, settle, synced, whole_file, writable
+from service.commands.pair_walk import PairWalk, Progress
+
+PAGE = 200
 
 
 @click.command()
@@ -50,27 +58,92 @@ def pairs(
     """
     if goal and threshold is not None:
         raise click.UsageError("Give --goal or --threshold, not both.")
-    kept = "With --out it could go on." if out is None else "What was found is kept; the same command goes on."
-    started = time.monotonic()
-    with stoppable(kept), service_at(url, kept) as kembar:
-        question = {"url": url, "model": kembar.model().fingerprint, "goal": goal, "threshold": threshold}
-        asked = Asked.model_validate({**question, "filter": where})
+    go_on = "With --out it could go on." if out is None else "What was found is kept; the same command goes on."
+    started, chosen = time.monotonic(), Goal(goal) if goal else None
+    with stoppable(go_on), service_at(url, go_on) as kembar:
+        model = kembar.model().fingerprint
+        question: dict[str, JsonValue] = {"url": url, "model": model, "goal": goal, "threshold": threshold}
+        question["filter"] = {**where} if where else None
         total = posting_count(kembar, where)
-        with pair_file(out, asked, restart) as file, tqdm(total=total, unit=" postings", disable=None) as bar:
-            progress = file.progress
+        with (
+            _begun(out, question, restart) as (file, progress),
+            tqdm(total=total, unit=" postings", disable=None) as bar,
+        ):
+            walk = PairWalk(
+                lambda name: kembar.matches_of(name, goal=chosen, threshold=threshold, where=where), progress, file
+            )
             if progress.postings:
                 bar.write(f"Going on after {progress.postings:,} postings, {progress.pairs:,} pairs.", file=sys.stderr)
-            for lines in PairWalk(kembar, progress, file.read()).pages():
-                file.add(lines)
+            for lines in walk.pages(lambda cursor: kembar.listing(cursor=cursor, limit=PAGE, where=where)):
+                with writable(out):
+                    file.write(lines)
+                    _keep(out, file, progress)
                 bar.update(progress.postings - bar.n)
     seconds = time.monotonic() - started
     click.echo(_json(progress, seconds) if as_json else _summary(progress, seconds), err=True)
 
 
+@contextmanager
+def _begun(out: Path | None, question: dict[str, JsonValue], restart: bool) -> Iterator[tuple[BinaryIO, Progress]]:
+    """The lines of an unfinished run and how far it came; an empty file where there is none or it shall not count."""
+    if out is None:
+        yield sys.stdout.buffer, Progress(question=question)
+        return
+    with writable(out):
+        file = partial_of(out).open("a+b")
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            is_ours = os.path.samestat(os.fstat(file.fileno()), partial_of(out).stat())
+        except OSError:
+            is_ours = False
+        if not is_ours:  # also where it was finished by another between opening and locking it
+            raise CannotGoOn(f"another run is writing {out}: wait for it, or choose another file")
+        progress = Progress(question=question) if restart else _kept(out, question)
+        if file.seek(0, os.SEEK_END) < progress.size:
+            progress = Progress(question=question)
+        file.truncate(progress.size)
+        file.seek(0)
+        yield file, progress
+
+
+def _kept(out: Path, question: dict[str, JsonValue]) -> Progress:
+    file = _progress_of(out)
+    try:
+        progress = Progress.model_validate_json(file.read_bytes())
+    except FileNotFoundError:
+        return Progress(question=question)
+    except ValidationError as exc:
+        raise CannotGoOn(f"{file} cannot be read: --restart begins anew") from exc
+    if other := [name for name, value in question.items() if progress.question.get(name) != value]:
+        raise CannotGoOn(
+            f"{partial_of(out)} is of an unfinished run with another {', '.join(other)}: go on with what it was "
+            "started with, or begin anew with --restart"
+        )
+    return progress
+
+
+def _keep(out: Path | None, file: BinaryIO, progress: Progress) -> None:
+    """First the lines, then how far they are: what a broken run has beyond that is cut off when it goes on."""
+    if out is None:
+        file.flush()
+    elif progress.cursor is None:
+        _progress_of(out).unlink(missing_ok=True)
+        settle(file, out)
+    else:
+        synced(file)
+        with whole_file(_progress_of(out)) as small:
+            small.write(progress.model_dump_json().encode())
+
+
+def _progress_of(out: Path) -> Path:
+    return out.with_name(f"{out.name}.progress")
+
+
 def _json(progress: Progress, seconds: float) -> str:
     counts = {"postings": progress.postings, "pairs": progress.pairs, "deleted": progress.deleted}
     cut = {"cut_lists": len(progress.cut), "seconds": round(seconds, 3)}
-    return json.dumps({**counts, **cut, **progress.asked.model_dump(mode="json")})
+    return json.dumps({**counts, **cut, **progress.question})
 
 
 def _summary(progress: Progress, seconds: float) -> str:

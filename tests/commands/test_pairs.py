@@ -16,6 +16,7 @@ from click.testing import CliRunner, Result
 from kembar_client import Kembar, Put, requests
 from kembar_client.answers import Posting, PostingPage
 from service.commands import pair_walk
+from service.commands import pairs as pairs_command
 from service.commands.main import main
 from service.commands.pair_walk import PairWalk
 from tests.commands.live_service import LiveService, live_service
@@ -110,7 +111,7 @@ def test_every_pair_once(
     service: LiveService, postings: list[Posting], goal: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every pair that either side lists is there once, smaller id first, and lists that were cut are counted."""
-    monkeypatch.setattr(pair_walk, "PAGE", 13)
+    monkeypatch.setattr(pairs_command, "PAGE", 13)
     expected, cut = brute_force(postings, goal)
     result = run(service, "--goal", goal)
     pairs = told(result.stdout_bytes)
@@ -140,7 +141,7 @@ def test_broken_off_again_and_again(
     service: LiveService, balanced: dict[Pair, tuple[float, float]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Interrupted in the middle of every second page, it goes on each time, and the file ends up the same, at once."""
-    monkeypatch.setattr(pair_walk, "PAGE", 10)
+    monkeypatch.setattr(pairs_command, "PAGE", 10)
     out, partial = tmp_path / "pairs.ndjson", tmp_path / "pairs.ndjson.partial"
     ask, calls, codes = PairWalk._matches_of, 0, []
 
@@ -179,9 +180,8 @@ def test_killed_in_the_middle(
     """Killed or ended in the middle, the same command goes on, and every pair is there once."""
     out, progress = tmp_path / "pairs.ndjson", tmp_path / "pairs.ndjson.progress"
     script = (
-        "from time import sleep; from service.commands import pair_walk; from service.commands.main import main;"
-        "from service.commands.pair_file import PairFile; pair_walk.PAGE = 10; add = PairFile.add;"
-        "PairFile.add = lambda *of: (add(*of), sleep(0.05)); main()"
+        "from time import sleep; from service.commands import pairs; from service.commands.main import main;"
+        "pairs.PAGE = 10; keep = pairs._keep; pairs._keep = lambda *of: (keep(*of), sleep(0.05)); main()"
     )
     command = [sys.executable, "-c", script, "pairs", "--url", service.url, "--out", str(out)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
@@ -205,12 +205,12 @@ def test_another_question_is_not_mixed_in(
 ) -> None:
     """An unfinished run of another question, or a progress that is none, is named with --restart, which begins anew."""
     out, progress = tmp_path / "pairs.ndjson", tmp_path / "pairs.ndjson.progress"
-    monkeypatch.setattr(pair_walk, "PAGE", 10)
+    monkeypatch.setattr(pairs_command, "PAGE", 10)
     with monkeypatch.context() as broken:
         broken.setattr(pair_walk, "_line", lambda small, *_: b"\n" if small < "g3" else 1 / 0)
         run(service, "--out", str(out))
 
-    other = run(service, "--out", str(out), "--goal", "precision_99", "--filter", "{}")
+    other = run(service, "--out", str(out), "--goal", "precision_99", "--filter", '{"shop": "one"}')
     kept = progress.read_bytes()
     progress.write_bytes(kept.replace(b"sha256:finger", b"sha256:other"))
     model = run(service, "--out", str(out))
