@@ -34,6 +34,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     # What the pages call your own catalogue.
     shutil.copy(desk / SAMPLE / "postings.csv", desk / "postings.csv")
     shutil.copytree(desk / SAMPLE / "images", desk / "pictures")
+    shutil.copy(next((desk / "pictures").iterdir()), desk / "photo.jpg")
     process, address = serve(desk)
     load = [VENV / "bin/kembar", "import", "postings.csv", "--images", "pictures", "--url", address]
     subprocess.run(load, cwd=desk, check=True, capture_output=True)
