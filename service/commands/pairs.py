@@ -67,7 +67,7 @@ def pairs(
         total = posting_count(kembar, where)
         with (
             _begun(out, question, restart) as (file, progress),
-            tqdm(total=total, unit=" postings", disable=None) as bar,
+            tqdm(total=total, initial=progress.postings, unit=" postings", disable=None) as bar,
         ):
             walk = PairWalk(
                 lambda name: kembar.matches_of(name, goal=chosen, threshold=threshold, where=where), progress, file

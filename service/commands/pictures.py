@@ -64,11 +64,6 @@ def is_public(address: str) -> bool:
     return ip.is_global and not ip.is_multicast and not (ip.version == 6 and ip in _NAT64)
 
 
-def is_any(_address: str) -> bool:
-    """Permits every address."""
-    return True
-
-
 @contextmanager
 def picture_fetcher(cache: Path, permitted: Permitted) -> Iterator["PictureFetcher"]:
     """A fetcher that keeps what it fetched in the folder `cache`, and connects to permitted addresses only."""
@@ -193,7 +188,7 @@ def _load(file: Path) -> _Kept | None:
     try:
         head, _, content = file.read_bytes().partition(b"\n")
         sha256, etag, last_modified = json.loads(head)
-    except (OSError, ValueError):
+    except (OSError, ValueError, TypeError):
         return None
     return _Kept(etag, last_modified, content) if hashlib.sha256(content).hexdigest() == sha256 else None
 

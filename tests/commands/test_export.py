@@ -112,17 +112,17 @@ def test_a_file_that_cannot_be_written(url: str, tmp_path: Path) -> None:
     assert "nowhere/postings.ndjson cannot be written: No such file or directory" in result.stderr
 
 
-@pytest.mark.parametrize("command", ["export", "pairs"])
-def test_a_full_disk_behind_stdout(tmp_path: Path, command: str) -> None:
+def test_a_full_disk_behind_stdout(tmp_path: Path) -> None:
     """Where stdout leads to a full disk, the end is one line with the reason and exit code 3, not a traceback."""
+    script = "from service.commands.main import main; main()"
     with live_service(tmp_path / "data") as service, Kembar(service.url) as kembar, Path("/dev/full").open("w") as full:
         for name in "ab":
             kembar.put(name, title="Mug")
-        script = "from service.commands.main import main; main()"
-        arguments = [sys.executable, "-c", script, command, "--url", service.url]
-        done = subprocess.run(arguments, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        for command in ("export", "pairs"):
+            arguments = [sys.executable, "-c", script, command, "--url", service.url]
+            done = subprocess.run(arguments, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
 
-    assert done.returncode == 3
-    assert done.stderr == (
-        "Error: standard output cannot be written: No space left on device; make room or choose another file\n"
-    )
+            assert done.returncode == 3
+            assert done.stderr == (
+                "Error: standard output cannot be written: No space left on device; make room or choose another file\n"
+            )

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from service.commands import pictures
 from service.commands.main import main
-from service.commands.pictures import BadPicture, is_any, is_public, picture_fetcher
+from service.commands.pictures import BadPicture, is_public, picture_fetcher
 from tests.client.fake_service import FakeService, serving
 from tests.commands.picture_server import MONDAY, PictureServer, picture_server
 
@@ -190,7 +190,7 @@ def test_the_cache_cannot_be_written(web: PictureServer, url: str, tmp_path: Pat
     if os.access(tmp_path / "cache", os.W_OK):  # root writes everywhere: a file in its place
         (tmp_path / "cache").rmdir()
         (tmp_path / "cache").write_text("")
-    with picture_fetcher(tmp_path / "cache", is_any) as fetcher:
+    with picture_fetcher(tmp_path / "cache", lambda _: True) as fetcher:
         fault = fetcher.start(f"{web.url}/a.jpg").exception()
 
     assert "cannot be written" in str(fault)
