@@ -214,7 +214,7 @@ def _text(report: Report, seconds: float) -> str:
     if report.nearness is None:
         return (
             f"{report.postings:,} postings have vectors of {report.encoder_id} now, {report.re_embedded:,} made in "
-            f"{seconds} s; {report.without_picture:,} keep their title only, {report.left_out:,} were left out.\n"
+            f"{seconds} s; {report.without_picture:,} keep their title only, {report.left_out:,} left out.\n"
             f"How near vectors of stored pictures come to those of the original ones could be measured only before, "
             f"with the old bundle."
         )
