@@ -223,7 +223,7 @@ def test_vectors_come_with_a_scan(kembar: Kembar) -> None:
     }
 
 
-def test_the_readme_says_what_works(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_readme_says_what_works(kembar: Kembar, url: str, capsys: pytest.CaptureFixture[str]) -> None:
     """The code of the client's README runs as it stands there."""
     readme = (Path(__file__).parents[2] / "kembar_client" / "README.md").read_text(encoding="utf-8")
     source = readme.split("```python\n")[1].split("```")[0].replace("http://127.0.0.1:8080", url)
