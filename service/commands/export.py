@@ -24,8 +24,7 @@ def export(out: Path | None, vectors: bool, where: Where | None, url: str, as_js
     Write all stored postings as lines of JSON.
 
     One posting a line, in order of id: posting_id, title, metadata, views, revision, image_sha256, created_at,
-    updated_at and, on request, vectors. Pictures are not among them. A posting that is written meanwhile may be there
-    in its old or its new form, or be missing.
+    updated_at and, on request, vectors; no pictures. What is written meanwhile may be there or not.
 
     \b
     Examples:  kembar export --out postings.ndjson

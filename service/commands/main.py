@@ -14,7 +14,7 @@ COMMANDS = {
     "serve": ("service.commands.serve:serve", "Start the service."),
     "import": ("service.commands.importing:import_", "Import the postings of a CSV file into a running service."),
     "match": ("service.commands.match:match", "Find the stored postings that show the same product."),
-    "pairs": ("service.commands.pairs:pairs", "Write every matched pair of the stored postings as lines of JSON."),
+    "pairs": ("service.commands.pairs:pairs", "Write every matched pair of stored postings as lines of JSON."),
     "export": ("service.commands.export:export", "Write all stored postings as lines of JSON."),
     "check": ("service.commands.check:check", "Verify a data directory and a bundle offline."),
     "reembed": ("service.commands.reembed:reembed", "Move the data of a stopped service to another bundle."),

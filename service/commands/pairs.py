@@ -42,7 +42,7 @@ def pairs(
     as_json: bool,
 ) -> None:
     """
-    Write every matched pair of the stored postings as lines of JSON.
+    Write every matched pair of stored postings as lines of JSON.
 
     Each pair once, the smaller id first: a, b, probability, score, threshold, views, goal_supported, variant_conflict,
     image_score, title_score. With --out a run that was broken off goes on where it was: until it is done the lines are
