@@ -89,7 +89,7 @@ def _make_directory(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)  # another may have made it this moment
         sync_path(path.parent)
     except OSError as exc:
-        raise DirectoryUnusable(f"cannot make the directory {path}: {exc.strerror}") from exc
+        raise DirectoryUnusable(f"cannot make the directory {path}: {exc.strerror}; choose another place") from exc
 
 
 def _open_pictures(path: Path, filled: Filled, quarantine: Quarantine) -> Pictures:
