@@ -1,5 +1,6 @@
 """`kembar serve`: the service, on one address, with one bundle and one data directory."""
 
+import json
 from collections.abc import Callable
 
 import click
@@ -28,7 +29,8 @@ def _setting_options(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.command()
 @_setting_options
-def serve(**given: str | bool | None) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Say as JSON where it listens, once it is ready.")
+def serve(as_json: bool, **given: str | bool | None) -> None:
     """
     Start the service.
 
@@ -46,7 +48,9 @@ def serve(**given: str | bool | None) -> None:
     with listen(settings.host, settings.port) as listener:
         app = create_app(settings)
         admission: Admission = app.state.admission
-        hooks = Hooks(started=_greet, stopping=admission.drain, must_stop=lambda: admission.storage_failed)
+        hooks = Hooks(
+            _greet_as_json if as_json else _greet, stopping=admission.drain, must_stop=lambda: admission.storage_failed
+        )
         try:
             run(app, listener, settings.stop_seconds, hooks)
         except (BundleError, IndexFault) as exc:
@@ -57,3 +61,7 @@ def serve(**given: str | bool | None) -> None:
 
 def _greet(address: str) -> None:
     click.echo(f"Kembar is ready at {address} (Ctrl-C stops it)")
+
+
+def _greet_as_json(address: str) -> None:
+    click.echo(json.dumps({"address": address}))

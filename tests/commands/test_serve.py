@@ -133,6 +133,21 @@ def test_a_disk_that_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert "the disk failed under a write" in told_once(result)
 
 
+@pytest.mark.usefixtures("_fake_bundle")
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [((), "Kembar is ready at http://a (Ctrl-C stops it)\n"), (("--json",), '{"address": "http://a"}\n')],
+)
+def test_the_ready_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], line: str) -> None:
+    """Where it listens is one line on stdout, for a person or for a program."""
+
+    def listens(_app: Starlette, _listener: socket.socket, _stop_seconds: int, hooks: Hooks) -> None:
+        hooks.started("http://a")
+
+    monkeypatch.setattr(serve, "run", listens)
+    assert run("--data-dir", str(tmp_path / "data"), *options).stdout == line
+
+
 def test_wrong_settings() -> None:
     """A setting that cannot be is wrong usage, named as the option and told with what is allowed."""
     result = run("--threads", "999", "--log-level", "loud", KEMBAR_STOP_SECONDS="soon")
