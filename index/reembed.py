@@ -127,7 +127,7 @@ class Move:
         try:
             self._store = self._open()
         except CannotOpen:
-            logger.warning("the unfinished move to other encoders, or to a damaged file, is thrown away")
+            logger.warning("an unfinished reembed to other encoders, or a damaged one, is thrown away and begun anew")
             shutil.rmtree(self._folder)
             self._store = self._open()
 
