@@ -44,7 +44,7 @@ export async function call(method, path, { body, headers, signal, waiting } = {}
     if (!response || (response.ok && response.status !== 204 && !answer)) throw new Trouble(SILENT, true);
     if (response.ok) return { answer, headers: response.headers };
     const seconds = Number(response.headers.get("Retry-After"));
-    if (response.status !== 503 || !seconds || attempt === ATTEMPTS) throw refusal(response.status, answer ?? {});
+    if (!seconds || attempt === ATTEMPTS) throw refusal(response.status, answer ?? {});
     waiting?.(seconds);
     await pause(seconds * 1000, signal);
   }
@@ -52,7 +52,7 @@ export async function call(method, path, { body, headers, signal, waiting } = {}
 
 function refusal(status, { type, detail, request_id: number }) {
   const words = WORDS[type?.split(":").at(-1)] ?? detail ?? `The service answered with status ${status}.`;
-  return new Trouble(status === 500 ? `${words} Request ${number}.` : words, status >= 500);
+  return new Trouble(status === 500 ? `${words} Request ${number}.` : words, status >= 500 || status === 429);
 }
 
 function pause(ms, signal) {
@@ -64,6 +64,6 @@ function pause(ms, signal) {
 
 /** The path of a posting. Throws Trouble for an id that would lead to another path. */
 export function postingPath(id) {
-  if (/^\.{1,2}$|\//.test(id)) throw new Trouble(WORDS["id-invalid"]);
+  if (/^\.{0,2}$|\//.test(id)) throw new Trouble(WORDS["id-invalid"]);
   return `v1/postings/${encodeURIComponent(id).replaceAll(".", "%2E")}`;
 }

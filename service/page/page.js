@@ -90,6 +90,7 @@ function arrive(origin) {
   const left = origin && [...results.querySelectorAll("li a")].find((link) => link.hash === origin);
   if (left) return left.focus();
   heading.focus({ preventScroll: true });
+  if (back.hidden && !byId("notice").textContent) return scrollTo(0, 0); // the catalogue follows the form
   const { top } = results.getBoundingClientRect();
   if (top < 0 || top > innerHeight / 2) results.scrollIntoView();
 }

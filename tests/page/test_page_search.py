@@ -108,9 +108,9 @@ def test_a_match_leads_on_and_back(visit: Visit, service: LiveService) -> None:
     expect(page.locator("#gallery a").nth(1)).to_be_focused()
 
 
-def test_link(visit: Visit) -> None:
+def test_link(desk: Visit) -> None:
     """A link to a posting with the oddest id shows it to whom it was sent to, and Back leads to the catalogue."""
-    page = visit.open("#posting=..50+%25+%26+more%3F&goal=recall_90")
+    page = desk.open("#posting=..50+%25+%26+more%3F&goal=recall_90")
     expect(page.locator("#asked code")).to_have_text("..50 % & more?")
     expect(page.get_by_label("Find more")).to_be_checked()
     page.get_by_role("link", name="Back").click()
@@ -134,6 +134,37 @@ def test_goal(visit: Visit, service: LiveService) -> None:
         expect(hint).to_be_visible() if goal == "recall_90" else expect(hint).to_be_hidden()
     assert counts["precision_99"] < counts["balanced"]
     assert "goal" not in page.url
+
+
+def test_everything_in_an_answer(desk: Visit) -> None:
+    """What the small catalogue never answers is shown too: doubt, contradictions, more than fit, negative scores."""
+    match = {
+        "posting_id": "red-1",
+        "probability": 0.124,
+        "score": 0.3,
+        "threshold": -0.25,
+        "views": ["image", "title"],
+        "goal_supported": False,
+        "variant_conflict": ["500 ml / 250 ml"],
+        "image_score": -0.125,
+        "title_score": 0.725,
+        "title": None,
+        "metadata": {},
+    }
+    answer = {"matches": [match, {**match, "probability": 0.001}], "goal": "balanced", "took_ms": 7.0}
+    answer |= {"best_rejected": None, "limit_reached": True, "model": "sha256:fake"}
+    desk.page.route("**/v1/matches", lambda route: route.fulfill(json=answer))
+    page = desk.open("#title=anything")
+    figures = ["0.300, needed -0.250", "-0.125", "0.725"]
+    assert shown(page) == [("red-1", "12 %", figures), ("red-1", "Under 1 %", figures)]
+    expect(page.locator("#gallery > li").first).to_contain_text("But the titles differ: 500 ml / 250 ml")
+    expect(page.locator("#gallery > li").first).to_contain_text("Without a title")
+    expect(page.get_by_role("heading", name="The best 2 matches")).to_be_visible()
+    expect(page.locator("#summary")).to_have_text(
+        "There are more; these are the best. The line at this strictness was learned from few examples: "
+        "take it as a hint. Answered in 7.0 ms."
+    )
+    expect(page.locator("#rejected")).to_be_hidden()
 
 
 def test_hostile_title(visit: Visit) -> None:

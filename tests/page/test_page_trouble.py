@@ -31,7 +31,6 @@ def test_empty_catalogue(visit: Visit, tmp_path: Path) -> None:
     ("name", "size", "words", "is_sent"),
     [
         ("notes.txt", 500, "This file is not a picture that can be read. Choose a JPEG, PNG, WebP, GIF or AVIF", True),
-        ("empty.jpg", 0, "This file is empty.", True),
         ("huge.jpg", 50 * 1024 * 1024, "“huge.jpg” has 50.0 MB; 10 MB is the most.", False),
     ],
 )
