@@ -11,7 +11,7 @@ encode = TitleEncoder.encode
 
 
 def slow(encoder, titles):
-    time.sleep(0.03)
+    time.sleep(0.2)
     return encode(encoder, titles)
 
 
