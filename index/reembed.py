@@ -3,12 +3,10 @@
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-
-import apsw
 
 from index.books import check_high_water, check_ledger
 from index.errors import CannotOpen, CorruptRow, DirectoryUnusable, IndexFault, RowsMissing, StorageFull
@@ -45,14 +43,31 @@ class Original:
 
 
 class StoppedIndex:
-    """Postings and pictures of a directory that this process owns; nothing is changed."""
+    """Postings and pictures of an index that is not open, in a directory that this process owns until `close`."""
 
-    def __init__(
-        self, path: Path, store: Store, pictures: apsw.Connection | None, readable: Callable[[bytes], bool]
-    ) -> None:
-        """Called by `stopped_index`."""
-        self.path, self.store = path, store
-        self._pictures, self._readable = pictures, readable
+    def __init__(self, path: Path, readable: Callable[[bytes], bool]) -> None:
+        """
+        Take the directory; nothing is changed.
+
+        Args:
+            readable: whether a stored picture can be encoded; one that cannot counts as lost.
+
+        Raises:
+            CannotOpen: see the tree in `index.errors`.
+        """
+        if not (path / DATABASE).is_file():
+            raise DirectoryUnusable(f"{path} holds no index: no {DATABASE}")
+        self.path, self._readable = path, readable
+        with ExitStack() as opened:
+            opened.callback(DirectoryLock(path).release)
+            self.store = Store(path)
+            opened.callback(self.store.connection.close)
+            with self.store.faults():
+                check_high_water(self.store, recorded_mark(path / HIGH_WATER))
+            self._pictures = open_pictures(path / PICTURES) if (path / PICTURES).is_file() else None
+            if self._pictures is not None:
+                opened.callback(self._pictures.close)
+            self.close = opened.pop_all().close
 
     def labels(self) -> list[int]:
         """Of all rows, damaged ones too, in order."""
@@ -76,31 +91,6 @@ class StoppedIndex:
         except IndexFault:
             return None  # a damaged page; `kembar check` tells
         return picture if picture is not None and self._readable(picture) else None
-
-
-@contextmanager
-def stopped_index(path: Path, readable: Callable[[bytes], bool]) -> Iterator[StoppedIndex]:
-    """
-    Own the directory of an index that is not open.
-
-    Args:
-        readable: whether a stored picture can be encoded; one that cannot counts as lost.
-
-    Raises:
-        CannotOpen: see the tree in `index.errors`.
-    """
-    if not (path / DATABASE).is_file():
-        raise DirectoryUnusable(f"{path} holds no index: no {DATABASE}")
-    with ExitStack() as opened:
-        opened.callback(DirectoryLock(path).release)
-        store = Store(path)
-        opened.callback(store.connection.close)
-        with store.faults():
-            check_high_water(store, recorded_mark(path / HIGH_WATER))
-        pictures = open_pictures(path / PICTURES) if (path / PICTURES).is_file() else None
-        if pictures is not None:
-            opened.callback(pictures.close)
-        yield StoppedIndex(path, store, pictures, readable)
 
 
 @dataclass(slots=True)

@@ -16,7 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from index.errors import CorruptRow, IndexFault, StorageFull
-from index.reembed import Move, Original, StoppedIndex, Survey, stopped_index
+from index.reembed import Move, Original, StoppedIndex, Survey
 from index.rows import to_posting
 from index.scoring import cosine, unit_float64
 from index.store import Binding
@@ -98,7 +98,7 @@ def reembed(data_dir: Path, bundle: Path, leave_out: Path | None, as_json: bool)
     """
     started = time.monotonic()
     try:
-        with stoppable(GO_ON), stopped_index(data_dir, _readable) as source:
+        with stoppable(GO_ON), closing(StoppedIndex(data_dir, _readable)) as source:
             # A thread for each batch and a batch for each thread: decoding and storing then keep no encoder waiting.
             loaded = load_bundle(bundle, threads=1)
             binding = Binding(loaded.manifest.encoder_id, dict(sorted(loaded.dimensions.items())))

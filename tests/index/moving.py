@@ -17,7 +17,7 @@ import numpy as np
 from index import reembed
 from index.index import Index
 from index.postings import Draft
-from index.reembed import Move, Original, Survey, stopped_index
+from index.reembed import Move, Original, StoppedIndex, Survey
 from index.store import Binding, Store
 from tests.index.oracle import WEIGHTS, Vectors, unit
 
@@ -103,7 +103,7 @@ def pictures_of(*drafts: Draft) -> dict[str, bytes]:
 
 def move(path: Path, binding: Binding = NEW, *, most: int | None = None, in_a_group: int = 3) -> Survey:
     """As `kembar reembed` does; `most` breaks off after so many postings."""
-    with stopped_index(path, lambda picture: True) as source, closing(Move(source, binding)) as moving:
+    with closing(StoppedIndex(path, lambda picture: True)) as source, closing(Move(source, binding)) as moving:
         survey = moving.survey(source.labels())
         moving.require_room(len(survey.to_move))
         todo = iter(survey.to_move[:most])

@@ -11,7 +11,7 @@ import pytest
 
 from index.errors import DirectoryUnusable, EncoderMismatch, IndexLocked, RowsMissing, StorageFull
 from index.postings import Draft, Patch
-from index.reembed import FOLDER, Move, stopped_index
+from index.reembed import FOLDER, Move, StoppedIndex
 from index.store import Binding
 from index.verify import Damage, check_directory
 from tests.index.moving import (
@@ -241,7 +241,7 @@ def test_a_full_disk_keeps_what_was_moved(shop: Path, monkeypatch: pytest.Monkey
     """A disk that is too small is refused before anything is encoded; one that fills up later is gone on with."""
     fill(shop, range(12, 90))
     before = stored(shop, OLD)
-    with stopped_index(shop, lambda picture: True) as source, closing(Move(source, NEW)) as moving:
+    with closing(StoppedIndex(shop, lambda picture: True)) as source, closing(Move(source, NEW)) as moving:
         survey = moving.survey(source.labels())
         moving.require_room(90)
         with monkeypatch.context() as patched:
@@ -263,7 +263,7 @@ def test_a_directory_in_use_or_without_an_index(shop: Path, tmp_path: Path) -> N
     """A running service is named by its process; while a move owns the directory no service starts."""
     with closing(opened(shop, OLD)), pytest.raises(IndexLocked, match=f"process {os.getpid()}"):
         move(shop)
-    with stopped_index(shop, lambda picture: True), pytest.raises(IndexLocked):
+    with closing(StoppedIndex(shop, lambda picture: True)), pytest.raises(IndexLocked):
         opened(shop, OLD)
     with pytest.raises(DirectoryUnusable, match="holds no index"):
         move(tmp_path)
