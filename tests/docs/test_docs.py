@@ -146,14 +146,21 @@ def test_json_parses(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
 def test_commands_exist(page: Path) -> None:
-    """Every command in a block, run or not, is one of ours with options that it has."""
-    for block in blocks(page):
-        if block.language != "sh":
-            continue
-        for line in re.sub(r"\\\n", " ", block.text).splitlines():
-            found = re.search(r"(?:^|[/ ])(kembar(?:-train)?) ([a-z]+)(.*)", line.partition(" # ")[0])
-            if found and not line.startswith("curl"):
-                command = COMMANDS.get((found[1], found[2]))
-                assert command is not None, f"{page.name}:{block.line}: {line}"
-                unknown = set(re.findall(r"(?<= )--[a-z][a-z-]*", found[3].partition("|")[0])) - options(command)
-                assert unknown <= {"--help"}, f"{page.name}:{block.line}: {unknown}"
+    """Every command that a page shows, run or not, is one of ours with options that it has."""
+    shown = [block.text for block in blocks(page) if block.language == "sh"]
+    lines = [line.partition(" # ")[0] for text in shown for line in text.replace("\\\n", " ").splitlines()]
+    for line in (*lines, *re.findall(r"`([^`\n]*kembar[^`\n]*)`", prose(page))):
+        found = re.match(r"(?:\S*/)?(kembar(?:-train)?) ([a-z]+)([^|>]*)", line)
+        if found:
+            assert (found[1], found[2]) in COMMANDS, line
+            known = options(COMMANDS[found[1], found[2]]) | {"--help"}
+            assert set(re.findall(r" (--[a-z][a-z-]*)", found[3])) <= known, line
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_options_and_variables_exist(page: Path) -> None:
+    """Every option and every variable that a text names is there."""
+    known = {"--help"}.union(*map(options, COMMANDS.values()))
+    assert set(re.findall(r"`(--[a-z][a-z-]*)", prose(page))) <= known
+    variables = {f"KEMBAR_{name.upper()}" for name in Settings.model_fields} | {"KEMBAR_URL"}
+    assert set(re.findall(r"KEMBAR_[A-Z_]+", page.read_text())) <= variables

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from kembar_client import Kembar
 from tests.commands.live_service import live_service
+from tests.service.schema_fuzz_hooks import PICTURE
 from tests.service.test_openapi import ROUTES
 
 SECONDS, SEED = os.environ.get("KEMBAR_FUZZ_SECONDS"), os.environ.get("KEMBAR_FUZZ_SEED", "1")
@@ -34,7 +36,9 @@ checks.negative_data_rejection.enabled = false
 def test_the_document_is_kept(tmp_path: Path) -> None:
     """Valid, invalid and chained calls of every route get a declared status, media type and schema, and never a 5xx."""
     (tmp_path / "fuzz.toml").write_text(CONFIG)
-    with live_service(tmp_path / "data") as service:
+    with live_service(tmp_path / "data") as service, Kembar(service.url) as kembar:
+        for posting_id in ("MH01-XS-Black", "MH01-S-Black"):  # the document's own example has a match
+            kembar.put(posting_id, image=PICTURE, title="Red plate", metadata={"shop": "one"})
         command = [Path(sys.executable).with_name("st"), "--config-file", tmp_path / "fuzz.toml", "run"]
         bound = ["--max-time", SECONDS] if SECONDS else ["--max-examples", "25"]
         ended = subprocess.run(
