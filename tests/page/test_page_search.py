@@ -38,7 +38,7 @@ def expected(match: dict) -> tuple[str, str, list[str]]:
 
 
 def test_wall(visit: Visit) -> None:
-    """The first thing to see are stored postings, each a link to its matches, with a picture or a word instead."""
+    """The first thing to see are stored postings, each with a picture or a word instead; a phone offers its camera."""
     page = visit.open()
     expect(page.get_by_role("heading", name="Or start from one of these")).to_be_visible()
     cards = page.locator("#gallery > li")
@@ -48,6 +48,8 @@ def test_wall(visit: Visit) -> None:
         STORED[posting_id][1] or "Without a title" for posting_id in order
     ]
     expect(cards.nth(order.index("only words"))).to_contain_text("No picture kept")
+    by_hand = page.evaluate("matchMedia('(pointer: coarse)').matches")
+    expect(page.get_by_text("Take a photo").first).to_be_visible(visible=by_hand)
 
 
 def test_title(visit: Visit, service: LiveService) -> None:
