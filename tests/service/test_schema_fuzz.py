@@ -13,7 +13,7 @@ import pytest
 
 from kembar_client import Kembar
 from tests.commands.live_service import live_service
-from tests.service.schema_fuzz_hooks import PICTURE
+from tests.service.schema_fuzz_hooks import KEPT, PICTURE
 from tests.service.test_openapi import ROUTES
 
 SECONDS, SEED = os.environ.get("KEMBAR_FUZZ_SECONDS"), os.environ.get("KEMBAR_FUZZ_SEED", "1")
@@ -37,7 +37,7 @@ def test_the_document_is_kept(tmp_path: Path) -> None:
     """Valid, invalid and chained calls of every route get a declared status, media type and schema, and never a 5xx."""
     (tmp_path / "fuzz.toml").write_text(CONFIG)
     with live_service(tmp_path / "data") as service, Kembar(service.url) as kembar:
-        for posting_id in ("MH01-XS-Black", "MH01-S-Black"):  # the document's own example has a match
+        for posting_id in (KEPT, "its twin"):
             kembar.put(posting_id, image=PICTURE, title="Red plate", metadata={"shop": "one"})
         command = [Path(sys.executable).with_name("st"), "--config-file", tmp_path / "fuzz.toml", "run"]
         bound = ["--max-time", SECONDS] if SECONDS else ["--max-examples", "25"]
