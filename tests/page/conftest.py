@@ -50,9 +50,9 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveService]:
-    """A service with a small catalogue."""
+    """A service with a small catalogue, which every test leaves as it was."""
     with live_service(tmp_path_factory.mktemp("data")) as found:
         for posting_id, (picture, title) in STORED.items():
             put(found, posting_id, picture, title)
