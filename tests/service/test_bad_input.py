@@ -252,7 +252,7 @@ def test_methods_that_a_path_does_not_take(service: TestClient, method: str) -> 
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "//", "/v1", "/v1/", "/v1/postings/", "/v1//postings", "/v1/matches/", "/%00", "/..%2f"]
+    "path", ["/page", "/page/", "/v1", "/v1/", "/v1/postings/", "/v1//postings", "/v1/matches/", "/%00", "/..%2f"]
 )
 def test_paths_that_lead_nowhere(service: TestClient, path: str) -> None:
     """404 as a problem document, without a redirect."""
