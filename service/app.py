@@ -57,15 +57,16 @@ def build_app(settings: Settings, load: Loader) -> FastAPI:
         version="1",
         description=DESCRIPTION,
         lifespan=lifespan,
-        docs_url="/docs" if settings.docs else None,
+        docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
     )
     app.state.admission = admission
     app.add_middleware(Exchanges, admission=admission, metrics=metrics, stages=stages)
     app.add_exception_handler(HTTPException, _pass_on)
-    for part in (matches, postings, bulk, model, health, page):
-        app.include_router(part.router)
+    routers = [part.router for part in (matches, postings, bulk, model, health, page)]
+    for router in (*routers, page.docs_router) if settings.docs else routers:
+        app.include_router(router)
     app.openapi = cache(lambda: openapi.document(app))  # type: ignore[method-assign]  # FastAPI's own way to change it
     return app
 

@@ -1,4 +1,4 @@
-"""The page where a person tries Kembar, for people only: it stands in no OpenAPI document."""
+"""Pages for people, which stand in no OpenAPI document: one to try Kembar, one to read and try its interface."""
 
 import hashlib
 from functools import cache
@@ -14,9 +14,14 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types"
 )
-HEADERS = {"Content-Security-Policy": POLICY, "Referrer-Policy": "same-origin", "Cache-Control": "no-cache"}
+# Swagger UI writes markup and styles itself, and carries its icons as data.
+DOCS_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+HEADERS = {"Referrer-Policy": "same-origin", "Cache-Control": "no-cache"}
 
-router = APIRouter(include_in_schema=False)
+router, docs_router = APIRouter(include_in_schema=False), APIRouter(include_in_schema=False)
 
 
 @router.api_route("/", methods=["GET", "HEAD"])
@@ -31,11 +36,17 @@ async def asset(request: Request, name: str) -> Response:
     return _file(request, name)
 
 
-def _file(request: Request, name: str) -> Response:
+@docs_router.api_route("/docs", methods=["GET", "HEAD"])
+async def docs(request: Request) -> Response:
+    """The interactive documentation, by Swagger UI as its package brings it: no outside host is asked."""
+    return _file(request, "docs.html", DOCS_POLICY)
+
+
+def _file(request: Request, name: str, policy: str = POLICY) -> Response:
     if name not in _contents():
         raise HTTPException(404)
     content = _contents()[name]
-    headers = HEADERS | {"ETag": f'"{hashlib.sha256(content).hexdigest()[:32]}"'}
+    headers = HEADERS | {"Content-Security-Policy": policy, "ETag": f'"{hashlib.sha256(content).hexdigest()[:32]}"'}
     if headers["ETag"] in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
     return Response(content, headers=headers, media_type=TYPES[name.rpartition(".")[2]])
@@ -43,6 +54,7 @@ def _file(request: Request, name: str) -> Response:
 
 @cache
 def _contents() -> dict[str, bytes]:
-    # Read once and through the package, wherever it is installed.
-    found = (file for file in files("service.page").iterdir() if file.name.rpartition(".")[2] in TYPES)
+    # Read once and through their packages, wherever those are installed.
+    folders = (files("service.page"), files("fastapi_swagger.resources"))
+    found = (file for folder in folders for file in folder.iterdir() if file.name.rpartition(".")[2] in TYPES)
     return {file.name: file.read_bytes() for file in found}
