@@ -230,7 +230,7 @@ def validated(schema: type[S], value: object) -> S:
     if any(fault["type"] == "extra_forbidden" for fault in faults):
         known = ", ".join(schema.model_fields)
         raise UnknownField(f"expected the fields {known}, got another; leave it out", findings)
-    raise InvalidRequest(f"expected a request as the schema says, got {len(faults)} faults; see errors", findings)
+    raise InvalidRequest("expected a request as the schema says, got one with faults; see errors", findings)
 
 
 def typed(fields: Mapping[str, str]) -> dict[str, object]:
