@@ -30,7 +30,8 @@ def sample(out: Path, products: int, postings: int | None, seed: int) -> None:
 
     Example: kembar-train sample --out shop --products 100 --seed 7
     """
-    count = draw_catalogue(out, products=products, seed=seed, postings=postings)
+    with _explained():
+        count = draw_catalogue(out, products=products, seed=seed, postings=postings)
     click.echo(f"{count} postings in {out / 'postings.csv'}")
 
 
@@ -140,5 +141,7 @@ def _explained() -> Iterator[None]:
         yield
     except (TrainingError, FeedError, BundleError) as exc:
         raise SystemExit(f"kembar-train: {exc}") from exc
+    except OSError as exc:
+        raise SystemExit(f"kembar-train: {exc}; make room or choose another place") from exc
     except ModuleNotFoundError as exc:
         raise SystemExit(f"kembar-train: the package {exc.name} is not installed; run `make setup`") from exc

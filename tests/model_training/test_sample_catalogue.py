@@ -10,8 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
+from model_training.commands import main
 from model_training.phash import hash_picture
 from model_training.sample.catalogue import draw_catalogue
 
@@ -152,3 +154,13 @@ def test_drawing_says_nothing_where_nobody_watches(tmp_path: Path, capfd: pytest
     """Without a terminal there is no progress bar."""
     draw_catalogue(tmp_path, products=1, seed=1)
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_place_that_cannot_be_written_is_told_in_a_line(tmp_path: Path) -> None:
+    """The command names the place and what to do, and shows no traceback."""
+    (tmp_path / "file").touch()
+    ended = CliRunner().invoke(main, ["sample", "--out", str(tmp_path / "file" / "shop"), "--products", "1"])
+    assert ended.exit_code == 1
+    place = tmp_path / "file" / "shop" / "images"
+    told = f"kembar-train: [Errno 20] Not a directory: '{place}'; make room or choose another place"
+    assert ended.output.splitlines() == [told]
