@@ -73,12 +73,14 @@ def matches_of(
     posting_id: str,
     *,
     limit: int = 50,
+    offset: int = 0,
     goal: Goal | None = None,
     threshold: float | None = None,
     where: Where | None = None,
 ) -> Call[answers.MatchAnswer]:
-    """Find what matches a stored posting, itself left out; raises `NotFound`."""
-    params = texts({"limit": limit, "goal": goal, "threshold": threshold, "filter": where or None})
+    """Find what matches a stored posting, itself and the `offset` best left out; raises `NotFound`."""
+    fields = {"limit": limit, "offset": offset or None, "goal": goal, "threshold": threshold}
+    params = texts({**fields, "filter": where or None})
     return Call("GET", f"{_path(posting_id)}/matches", answer(answers.MatchAnswer), params)
 
 

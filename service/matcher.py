@@ -17,8 +17,6 @@ from service.bundle.views import Goal, View
 from service.schemas import MAX_MATCHES, MatchOptions
 from service.stages import Stages
 
-# One more than any call may ask for, so that "there are more" is seen, and the best below the threshold too.
-NEAREST = MAX_MATCHES + 1
 Vectors = Mapping[str, NDArray[np.float32]] | Mapping[str, NDArray[np.float16]]
 Thresholds = Callable[[frozenset[str]], float]
 
@@ -34,30 +32,35 @@ class Candidate:
 
 
 class Matcher:
-    """The decision over the `NEAREST` postings of each set of shared views. Called from the event loop."""
+    """The decision over the nearest postings of each set of shared views. Called from the event loop."""
 
     def __init__(self, index: Index, decision: Decision, fingerprint: str, *, threads: int, stages: Stages) -> None:
         self._index, self._decision, self._fingerprint, self._stages = index, decision, fingerprint, stages
         self.lane: Lane[Callable[[], list[Hit]], list[Hit]] = stages.lane("search", run_calls, threads, 1, 5.0)
 
     async def match(
-        self, vectors: Vectors, options: MatchOptions, exclude: Collection[str], started: float
+        self, vectors: Vectors, options: MatchOptions, exclude: Collection[str], started: float, offset: int = 0
     ) -> MatchAnswer:
-        """The postings that show the same product as these unit vectors (dim,); `started` by `perf_counter`."""
+        """
+        The postings that show the same product as these unit vectors (dim,), the `offset` best of them left out;
+        `started` by `perf_counter`.
+        """
         thresholds = self._thresholds(options)
+        # One more than any call may ask for, so that "there are more" is seen, and the best below the threshold too.
+        nearest = offset + MAX_MATCHES + 1
 
         def search() -> list[Hit]:
-            return self._index.search(vectors, k=NEAREST, floors=thresholds, where=options.filter, exclude=exclude)
+            return self._index.search(vectors, k=nearest, floors=thresholds, where=options.filter, exclude=exclude)
 
         hits = await self._stages.through(self.lane, search, Priority.QUERY)
         found = sorted((self._match(hit.posting, hit.scores, options.goal, thresholds) for hit in hits), key=_rank)
         accepted = [match for match in found if match.score >= match.threshold]
         rejected = (match for match in found if match.score < match.threshold)
         return MatchAnswer(
-            matches=tuple(accepted[: options.limit]),
+            matches=tuple(accepted[offset : offset + options.limit]),
             goal=options.goal,
             best_rejected=next((Rejected(str(m.posting_id), m.score, m.threshold, m.views) for m in rejected), None),
-            limit_reached=len(accepted) > options.limit,
+            limit_reached=len(accepted) > offset + options.limit,
             model=self._fingerprint,
             took_ms=ms_since(started),
         )

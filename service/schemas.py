@@ -28,6 +28,7 @@ from service.errors import EmptyPosting, Finding, InvalidRequest, UnknownField
 from service.posting_ids import ID_PATTERN, MAX_ID_BYTES, check_cursor, check_id
 
 MAX_MATCHES = 50
+MAX_OFFSET = 10_000
 MAX_EXCLUDED = 1_000
 MAX_LISTED = 1_000
 MAX_LISTED_WITH_VECTORS = 100
@@ -35,7 +36,7 @@ MAX_LINES = 1_000
 MAX_BULK_BYTES = 64 * 1024 * 1024
 MAX_METADATA_BYTES = 4_096
 _JSON_FIELDS = frozenset({"metadata", "filter", "exclude"})
-_NUMBER_FIELDS = frozenset({"limit", "threshold"})
+_NUMBER_FIELDS = frozenset({"limit", "offset", "threshold"})
 _JSON_NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,17})(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,3})?")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 T = TypeVar("T")
@@ -122,6 +123,12 @@ class MatchOptions(Schema):
     goal: GoalField = Goal.BALANCED
     threshold: float | None = Field(default=None, ge=-1, le=1, description="fused score from which to accept")
     filter: Filter | None = Field(default=None, description="metadata fields that must be equal")
+
+
+class StoredMatchOptions(MatchOptions):
+    """The query of a stored posting's matches."""
+
+    offset: int = Field(default=0, ge=0, le=MAX_OFFSET, description="how many of the best matches to pass over")
 
 
 class MatchRequest(MatchOptions, Content):

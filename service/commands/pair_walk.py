@@ -1,8 +1,7 @@
 """Every matched pair of the stored catalogue: posting by posting, each pair told once."""
 
 import json
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from pydantic import BaseModel, JsonValue
@@ -13,14 +12,15 @@ from service.commands.exits import CannotGoOn
 
 # Enough to keep both cores of a small service busy, and few enough to leave others their turn.
 AT_ONCE = 4
+MOST = 10_000  # matches that the service lets a caller pass over
 
 
 class Progress(BaseModel):
     """
     How far a walk has come: `cursor` of the listing, `size` in bytes of the lines so far, and what was counted.
 
-    `question` is what is asked, of which service and model. `cut` names the postings of which the service listed 50
-    matches and had more.
+    `question` is what is asked, of which service and model. `cut` counts the postings with more matches than can be
+    asked for.
     """
 
     question: dict[str, JsonValue]
@@ -29,25 +29,15 @@ class Progress(BaseModel):
     postings: int = 0
     pairs: int = 0
     deleted: int = 0
-    cut: set[str] = set()
+    cut: int = 0
 
 
 class PairWalk:
-    """
-    A walk through the listing.
+    """A walk through the listing: each posting is asked for all its matches, and tells those with a larger id."""
 
-    A pair is told when its smaller id is asked. Only where the smaller one's matches were cut, and the larger one was
-    not among those listed, is it told when the larger one is asked. So what must be kept in mind is small.
-    """
-
-    def __init__(self, ask: Callable[[str], MatchAnswer], progress: Progress, lines: Iterable[bytes]) -> None:
-        """`ask` gives the matches of a stored posting; `lines` are those told before `progress` was written."""
+    def __init__(self, ask: Callable[[str, int], MatchAnswer], progress: Progress) -> None:
+        """`ask` gives the matches of a stored posting, after so many better ones."""
         self._ask, self._progress = ask, progress
-        self._told: defaultdict[str, set[str]] = defaultdict(set)  # by larger id, the smaller ones that were cut
-        for line in lines if progress.cut else ():
-            pair = json.loads(line)
-            if pair["a"] in progress.cut:
-                self._told[pair["b"]].add(pair["a"])
 
     def pages(self, listing: Callable[[str | None], PostingPage]) -> Iterator[bytes]:
         """The lines of one page of the listing after the other; the progress is then what it is after the page."""
@@ -63,32 +53,27 @@ class PairWalk:
                 progress.postings += len(ids)
                 yield lines
 
-    def _matches_of(self, posting_id: str) -> MatchAnswer | None:
+    def _matches_of(self, posting_id: str) -> dict[str, Match] | None:
+        """All matches by id, so that one that moves between two answers is told once; None where it was deleted."""
+        found, asked, is_last = dict[str, Match](), 0, False
         try:
-            answer = self._ask(posting_id)
+            while not is_last and asked <= MOST:
+                answer = self._ask(posting_id, asked)
+                if answer.model != self._progress.question["model"]:
+                    raise CannotGoOn("the service was started anew with another bundle: begin anew with --restart")
+                found |= {match.posting_id: match for match in answer.matches}
+                asked, is_last = asked + len(answer.matches), not answer.limit_reached
         except NotFound:
             return None
-        if answer.model != self._progress.question["model"]:
-            raise CannotGoOn("the service was started anew with another bundle: begin anew with --restart")
-        return answer
+        self._progress.cut += not is_last
+        return found
 
-    def _lines(self, posting_id: str, answer: MatchAnswer | None) -> bytes:
-        told = self._told.pop(posting_id, set())
-        if answer is None:
+    def _lines(self, posting_id: str, found: dict[str, Match] | None) -> bytes:
+        if found is None:
             self._progress.deleted += 1
             return b""
-        lines = []
-        for match in answer.matches:
-            other = match.posting_id
-            if posting_id < other:  # by code points, which is the order of their bytes in UTF-8 as well
-                lines.append(_line(posting_id, other, match))
-                if answer.limit_reached:
-                    self._told[other].add(posting_id)
-            elif other in self._progress.cut and other not in told:
-                lines.append(_line(other, posting_id, match))
-        if answer.limit_reached:
-            self._progress.cut.add(posting_id)
-        return b"".join(lines)
+        # By code points, which is the order of their bytes in UTF-8 as well.
+        return b"".join(_line(posting_id, other, match) for other, match in found.items() if posting_id < other)
 
 
 def _line(smaller: str, larger: str, match: Match) -> bytes:

@@ -19,7 +19,7 @@ from kembar_client.requests import Where
 from service.commands.calling import filter_option, goal_option, posting_count, service_at, threshold_option, url_option
 from service.commands.exits import CannotGoOn, stoppable
 from service.commands.output import out_option, partial_of, settle, synced, whole_file, writable
-from service.commands.pair_walk import PairWalk, Progress
+from service.commands.pair_walk import MOST, PairWalk, Progress
 
 PAGE = 200
 
@@ -48,9 +48,6 @@ def pairs(
     image_score, title_score. With --out a run that was broken off goes on where it was: until it is done the lines are
     in FILE.partial, and FILE.progress says how far they are. What is added meanwhile may be left out.
 
-    The service lists at most 50 matches of a posting. A pair that one side lists is found; the closing summary says how
-    many postings had more, because a pair of two such postings may be missing.
-
     \b
     Examples:  kembar pairs --out pairs.ndjson
                kembar pairs --goal precision_99 --filter '{"category": "Home"}' | head
@@ -70,7 +67,10 @@ def pairs(
             tqdm(total=total, initial=progress.postings, unit=" postings", disable=None) as bar,
         ):
             walk = PairWalk(
-                lambda name: kembar.matches_of(name, goal=chosen, threshold=threshold, where=where), progress, file
+                lambda name, offset: kembar.matches_of(
+                    name, offset=offset, goal=chosen, threshold=threshold, where=where
+                ),
+                progress,
             )
             if progress.postings:
                 bar.write(f"Going on after {progress.postings:,} postings, {progress.pairs:,} pairs.", file=sys.stderr)
@@ -85,7 +85,7 @@ def pairs(
 
 @contextmanager
 def _begun(out: Path | None, question: dict[str, JsonValue], restart: bool) -> Iterator[tuple[BinaryIO, Progress]]:
-    """The lines of an unfinished run and how far it came; an empty file where there is none or it shall not count."""
+    """The file of an unfinished run and how far it came; an empty one where there is none or it shall not count."""
     if out is None:
         yield sys.stdout.buffer, Progress(question=question)
         return
@@ -103,7 +103,6 @@ def _begun(out: Path | None, question: dict[str, JsonValue], restart: bool) -> I
         if file.seek(0, os.SEEK_END) < progress.size:
             progress = Progress(question=question)
         file.truncate(progress.size)
-        file.seek(0)
         yield file, progress
 
 
@@ -142,7 +141,7 @@ def _progress_of(out: Path) -> Path:
 
 def _json(progress: Progress, seconds: float) -> str:
     counts = {"postings": progress.postings, "pairs": progress.pairs, "deleted": progress.deleted}
-    cut = {"cut_lists": len(progress.cut), "seconds": round(seconds, 3)}
+    cut = {"cut_lists": progress.cut, "seconds": round(seconds, 3)}
     return json.dumps({**counts, **cut, **progress.question})
 
 
@@ -152,7 +151,7 @@ def _summary(progress: Progress, seconds: float) -> str:
         text += f"; {progress.deleted:,} were deleted meanwhile"
     if progress.cut:
         text += (
-            f"\n{len(progress.cut):,} postings have more than 50 matches, the most that the service lists: pairs of "
-            "two of these may be missing. A higher --threshold has fewer."
+            f"\n{progress.cut:,} postings have more than {MOST:,} matches, and the rest of theirs is missing. "
+            "A higher --threshold has fewer."
         )
     return text

@@ -14,7 +14,7 @@ from service.matcher import Candidate, ms_since
 from service.posting_ids import path_id
 from service.requests import FORM, JSON, from_form_or_json, from_json, from_query, no_query
 from service.routes.examples import COMPARED, EMBEDDINGS, MATCHES
-from service.schemas import CompareRequest, Content, MatchOptions, MatchRequest, Side
+from service.schemas import CompareRequest, Content, MatchRequest, Side, StoredMatchOptions
 from service.services import Services, services_of
 
 router = APIRouter(tags=["matches"])
@@ -39,15 +39,16 @@ async def match(request: Request) -> Response:
     "/v1/postings/{posting_id}/matches",
     responses=openapi.success(200, "the matches", MATCHES)
     | openapi.problems(*openapi.QUERY, *openapi.STORED, "unknown-posting"),
-    openapi_extra={"parameters": openapi.query(MatchOptions)},
+    openapi_extra={"parameters": openapi.query(StoredMatchOptions)},
 )
 async def match_stored(request: Request) -> Response:
     """Which other postings show the same product as this stored one? Nothing is encoded."""
     started = time.perf_counter()
     services = services_of(request)
-    options = from_query(request, MatchOptions)
+    options = from_query(request, StoredMatchOptions)
     posting = await services.catalogue.get(path_id(request))
-    return _counted(services, await services.matcher.match(posting.vectors, options, [posting.posting_id], started))
+    itself = [posting.posting_id]
+    return _counted(services, await services.matcher.match(posting.vectors, options, itself, started, options.offset))
 
 
 @router.post(

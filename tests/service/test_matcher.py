@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from starlette.testclient import TestClient
 
 from index.index import Index
 from index.postings import Draft
 from service.answers import MatchAnswer
 from service.bundle.views import Goal, View, view_set_key
-from service.matcher import NEAREST, Candidate, Matcher
-from service.schemas import MatchOptions
+from service.matcher import Candidate, Matcher
+from service.schemas import MAX_MATCHES, MatchOptions
 from service.stages import Stages
 from tests.service.fake_bundle import THRESHOLDS, WEIGHTS, fake_bundle
 
@@ -66,7 +67,7 @@ def oracle(
         views = frozenset(key.split("+"))
         ranked += [
             (DECISION.probability(views, score), score, posting_id, score >= threshold)
-            for score, posting_id in found[:NEAREST]
+            for score, posting_id in found[: (MAX_MATCHES + 1)]
         ]
     ranked.sort(key=lambda hit: (-hit[0], -hit[1], hit[2].encode()))
     accepted = [(posting_id, probability, score) for probability, score, posting_id, good in ranked if good]
@@ -176,3 +177,17 @@ def test_a_pair_that_shares_no_view_never_matches(matcher: Matcher) -> None:
     answer = matcher.compare(vectors(rng, ("image",)), other, time.perf_counter())
     assert answer.match is None
     assert {verdict.same_product for verdict in answer.verdicts.values()} == {False}
+
+
+def test_offset_goes_on_where_an_answer_ended(client: TestClient) -> None:
+    """The answers at rising offsets, one after the other, are the whole list in its order; the last says that it is."""
+    for number in range(60):
+        client.put(f"/v1/postings/p{number:02}", files={"title": (None, "steel mug " + "lid " * (number % 7))})
+    answers = [
+        client.get("/v1/postings/p00/matches", params={"threshold": -1, "limit": 25, "offset": offset}).json()
+        for offset in (0, 25, 50, 75)
+    ]
+    found = [match for answer in answers for match in answer["matches"]]
+    assert len({match["posting_id"] for match in found}) == 59
+    assert found == sorted(found, key=lambda match: (-match["probability"], -match["score"], match["posting_id"]))
+    assert [answer["limit_reached"] for answer in answers] == [True, True, False, False]
