@@ -13,7 +13,7 @@ URL := http://$(HOST):$(PORT)
 # pip shows its progress to a person and keeps quiet in a log.
 PIP = $(BIN)/pip install --disable-pip-version-check $(shell test -t 2 || echo --quiet)
 NO_PACKAGES = { echo; echo "The packages could not all be installed; pip's reason stands above. Without a network, name a" \
-  "mirror in pip's own settings. The same command goes on from here."; exit 1; }
+  "mirror in pip's own settings; the disk needs 600 MB. The same command goes on from here."; exit 1; }
 
 .PHONY: run setup test lint check bench demo-bundle clean
 
@@ -22,15 +22,16 @@ NO_PACKAGES = { echo; echo "The packages could not all be installed; pip's reaso
 ## Start the service with the shipped bundle and a sample catalogue. PORT=, DATA_DIR=, BUNDLE= override.
 run: .venv/service.stamp $(SAMPLE)/postings.csv
 	@KEMBAR_LOG_LEVEL=$${KEMBAR_LOG_LEVEL:-warning} $(BIN)/kembar serve \
-	  --host $(HOST) --port $(PORT) --data-dir "$(DATA_DIR)" --bundle "$(BUNDLE)" & server=$$!; \
+	  --host $(HOST) --port $(PORT) --data-dir "$(DATA_DIR)" --bundle "$(BUNDLE)" > /dev/null & server=$$!; \
 	trap 'kill -TERM $$server 2>/dev/null' INT TERM; \
 	until [ "$$(cat "$(DATA_DIR)/lock" 2>/dev/null)" = $$server ] \
 	  && $(BIN)/python -c 'import urllib.request; urllib.request.urlopen("$(URL)/readyz")' 2>/dev/null; do \
-	  kill -0 $$server 2>/dev/null || { wait $$server; exit $$?; }; sleep 0.2; \
+	  kill -0 $$server 2>/dev/null || { wait $$server; code=$$?; \
+	    [ $$code -ne 4 ] || echo "With make that is: make run PORT=8081"; exit $$code; }; sleep 0.2; \
 	done; \
 	if [ ! -e "$(DATA_DIR)/sample.loaded" ]; then \
 	  $(BIN)/kembar import $(SAMPLE)/postings.csv --images $(SAMPLE)/images --url $(URL) \
-	    && touch "$(DATA_DIR)/sample.loaded"; \
+	    && touch "$(DATA_DIR)/sample.loaded" || echo "The sample could not be loaded; the service runs without it."; \
 	fi; \
 	printf '\n%s\n\n  %s\n\n%s\n\n  curl -F image=@%s %s/v1/matches\n\n%s\n' \
 	  "Kembar is ready. Open it in a browser:" $(URL) "or ask it from another terminal:" \

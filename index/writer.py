@@ -97,15 +97,23 @@ class Writer:
         except StorageFailed:
             raise
         except IndexFault as fault:
-            self._last_full = fault if isinstance(fault, StorageFull) else None
+            self._note(fault if isinstance(fault, StorageFull) else None)
             outcomes = [fault] * len(group)
         else:
-            self._last_full = None
+            self._note(None)
         for job, outcome in zip(group, outcomes, strict=True):
             if isinstance(outcome, IndexFault):
                 job.future.set_exception(outcome)
             else:
                 job.future.set_result(outcome)
+
+    def _note(self, full: StorageFull | None) -> None:
+        """Say that the disk is full, and that it is no more, once each: a bulk load would say it for every line."""
+        if full is not None and self._last_full is None:
+            logger.error("disk full: writes are refused until there is room, reads go on", extra={"reason": str(full)})
+        elif full is None and self._last_full is not None:
+            logger.warning("the disk has room again: writes go on")
+        self._last_full = full
 
     def _fail(self, cause: BaseException, group: list[_Job]) -> None:
         failure = cause if isinstance(cause, StorageFailed) else StorageFailed(f"the index's writer stopped: {cause!r}")

@@ -83,6 +83,7 @@ PROBLEMS: Mapping[type[Exception], Kind] = {
     index.IndexClosed: Kind(503, "draining"),
 }
 INTERNAL = Kind(500, "internal-error")
+FULL = HTTPStatus.INSUFFICIENT_STORAGE  # logged once by the index, not at every refused write
 FRAMEWORK: Mapping[int, tuple[Kind, str]] = {
     404: (Kind(404, "unknown-path"), "expected a path of /openapi.json, got another"),
     405: (Kind(405, "method-not-allowed"), "expected a method of the Allow header, got another"),
@@ -116,7 +117,7 @@ def problem_of(exc: Exception, request_id: str) -> Problem:
         detail = "This is a bug. Report it with the request id."
     elif isinstance(exc, HTTPException):
         detail = FRAMEWORK[exc.status_code][1]
-    elif isinstance(exc, index.IndexFault | bundle.ModelFault) and kind.status >= 500:
+    elif isinstance(exc, index.IndexFault | bundle.ModelFault) and kind.status >= 500 and kind.status != FULL:
         logger.error("fault", extra={"request_id": request_id, "problem": kind.slug, "reason": detail})
     findings = exc.findings if isinstance(exc, errors.InvalidRequest) else ()
     return Problem(kind.type, kind.title, kind.status, detail, request_id, findings)

@@ -214,12 +214,19 @@ def parts_of(seen: Seen) -> dict[str, bytes]:
     return parts
 
 
+class _Server(ThreadingHTTPServer):
+    """A server that keeps quiet of callers who hang up, as the tests make them do."""
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing."""
+
+
 @contextmanager
 def serving(service: FakeService, port: int = 0) -> Iterator[str]:
     """Serve on a port of loopback and give the address."""
     connections: list[socket.socket] = []
     handler = type("Handler", (_Handler,), {"service": service, "connections": connections})
-    server = ThreadingHTTPServer(("127.0.0.1", port), handler)
+    server = _Server(("127.0.0.1", port), handler)
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:

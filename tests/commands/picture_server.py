@@ -94,11 +94,18 @@ class _Handler(BaseHTTPRequestHandler):
             time.sleep(0.05)
 
 
+class _Server(ThreadingHTTPServer):
+    """A server that keeps quiet of callers who hang up, as the tests make them do."""
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing."""
+
+
 @contextmanager
 def picture_server() -> Iterator[PictureServer]:
     """Serve on a port of loopback."""
     pictures = PictureServer()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"server_of": pictures}))
+    server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"server_of": pictures}))
     server.daemon_threads = True
     pictures.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})

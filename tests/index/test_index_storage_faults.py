@@ -57,9 +57,10 @@ def filled_up(disk: Path, *, leave: int) -> Iterator[None]:
 
 @pytest.mark.parametrize("picture", [None, b"jpeg" * 20_000], ids=["row", "picture"])
 def test_a_full_disk_refuses_writes_and_serves_reads(
-    small_disk: Path, open_index: OpenIndex, picture: bytes | None
+    small_disk: Path, open_index: OpenIndex, picture: bytes | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Writes fail with StorageFull and leave no trace; reads go on; with space back the same index writes again."""
+    caplog.set_level("WARNING")
     index = open_index(small_disk / "index")
     kept = ["before"]
     index.put(draft("before", bytes_=3_000)).result(10)
@@ -81,6 +82,8 @@ def test_a_full_disk_refuses_writes_and_serves_reads(
     kept.append("after")
     index.put(draft("after", bytes_=3_000, picture=picture)).result(10)
     assert index.fault is None
+    said = [record.message.partition(":")[0] for record in caplog.records if record.name == "index.writer"]
+    assert said == ["disk full", "the disk has room again"]
     index.close()
     index = open_index(small_disk / "index")
     assert [posting.posting_id for posting in index.scan(after=None, limit=100)] == sorted(kept)

@@ -58,9 +58,10 @@ def test_a_bug_reveals_nothing(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_a_fault_of_the_storage_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     """What an operator must see is in the log, what a caller did wrong is not."""
-    problem_of(index.errors.StorageFull("no room"), "r1")
-    problem_of(index.errors.UnknownPosting("no such"), "r2")
-    assert [record.message for record in caplog.records] == ["fault"]
+    problem_of(index.errors.StorageFailed("no disk"), "r1")
+    problem_of(index.errors.StorageFull("no room"), "r2")  # the index says it once, not at every write
+    problem_of(index.errors.UnknownPosting("no such"), "r3")
+    assert [(record.message, record.request_id) for record in caplog.records] == [("fault", "r1")]
 
 
 def test_findings_are_in_the_document() -> None:
