@@ -3,7 +3,6 @@
 import hashlib
 import importlib.util
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from model_training.errors import UnusableBackbone
+from model_training.recipe import PictureArchitecture
 from model_training.torchvision_cure import torchvision, transformers
 
 SHIPPED_PICTURE_WEIGHTS = Path(__file__).parent.parent / "bundles" / "mobilenet_v2.safetensors"
@@ -20,13 +20,6 @@ MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9d
 _HALF = (0.5, 0.5, 0.5)
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _HALF_INPUT = "(x/127.5)-1"  # how a weights file's metadata says that its network wants -1..1
-
-
-class PictureArchitecture(StrEnum):
-    """Picture networks that can be a backbone."""
-
-    RESNET18 = "resnet18"
-    MOBILENET_V2 = "mobilenet_v2"
 
 
 @dataclass(frozen=True, slots=True)

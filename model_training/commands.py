@@ -1,14 +1,19 @@
 """`kembar-train`: sample, train, evaluate. What needs torch is imported by the command that needs it."""
 
+import dataclasses
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 import click
+from pydantic import TypeAdapter
 
 from model_training.errors import TrainingError
+from model_training.recipe import Recipe
 from model_training.sample.catalogue import draw_catalogue
 from service.bundle.errors import BundleError
 from service.bundle.feed import FeedError
@@ -41,52 +46,48 @@ _IMAGES = click.option(
 )
 
 
+_CACHE = click.option(
+    "--cache", type=click.Path(path_type=Path), default=Path(".cache/train"), help="Pictures, features, checkpoints."
+)
+_RECIPE = TypeAdapter(Recipe)
+
+
+def _recipe_options(command: Callable[..., None]) -> Callable[..., None]:
+    """One option per field of `Recipe`, so that the two cannot part; click refuses what the field would."""
+    told = _RECIPE.json_schema()["properties"]
+    for field in reversed(dataclasses.fields(Recipe)):
+        known, kind = told[field.name], type(field.default)
+        limits: click.ParamType[Any] = click.STRING
+        if issubclass(kind, StrEnum):
+            limits = click.Choice([member.value for member in kind])
+        elif kind is int:
+            limits = click.IntRange(known["minimum"], known.get("maximum"))
+        elif kind is float:
+            least = known.get("minimum", known.get("exclusiveMinimum"))
+            limits = click.FloatRange(least, known.get("maximum"), min_open="exclusiveMinimum" in known)
+        flag = f"--{field.name.replace('_', '-')}"
+        command = click.option(flag, type=limits, default=str(field.default), help=known["description"])(command)
+    return command
+
+
 @main.command()
 @_CSV
 @_IMAGES
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Bundle to write; must not exist yet.")
-@click.option("--picture-backbone", type=click.Choice(["mobilenet_v2", "resnet18"]), default="mobilenet_v2")
-@click.option("--picture-weights", default="shipped", help="shipped, torchvision, none, or a .safetensors file.")
-@click.option("--title-backbone", default="minilm", help="minilm, or a Hugging Face encoder's name or folder.")
-@click.option("--image-size", type=click.IntRange(32, 512), default=192, help="Height and width, pixels.")
-@click.option("--max-tokens", type=click.IntRange(8, 512), default=64, help="Longest title, tokens.")
-@click.option("--dimension", type=click.IntRange(8, 2048), default=256, help="Length of a view's vector.")
-@click.option("--margin", type=click.FloatRange(-1, 1), default=0.0, help="Of the cosine embedding loss.")
-@click.option("--num-neg", type=click.IntRange(1), default=10, help="Negative pairs for each positive one.")
-@click.option("--epochs", type=click.IntRange(0), default=10, help="Of the learners, on cached features.")
-@click.option("--learning-rate", type=click.FloatRange(0, min_open=True), default=0.1)
-@click.option("--batch-size", type=click.IntRange(2), default=128)
-@click.option(
-    "--finetune-epochs", type=click.IntRange(0), default=0, help="Through every layer of the picture network."
-)
-@click.option("--seed", type=int, default=0, help="One seed makes one result on one machine.")
-@click.option(
-    "--cache", type=click.Path(path_type=Path), default=Path(".cache/train"), help="Features and checkpoints."
-)
+@_CACHE
 @click.option("--save-backbone", type=click.Path(path_type=Path), help="Also write the picture backbone, float16.")
 @click.option(
     "--notes", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Markdown for the model card."
 )
+@_recipe_options
 def train(
     csv: Path,
     images: Path,
     out: Path,
-    picture_backbone: str,
-    picture_weights: str,
-    title_backbone: str,
-    image_size: int,
-    max_tokens: int,
-    dimension: int,
-    margin: float,
-    num_neg: int,
-    epochs: int,
-    learning_rate: float,
-    batch_size: int,
-    finetune_epochs: int,
-    seed: int,
     cache: Path,
     save_backbone: Path | None,
     notes: Path | None,
+    **options: str | float,
 ) -> None:
     """Train a bundle from CSV (posting_id, image, title, label_group).
 
@@ -94,34 +95,40 @@ def train(
     """
     with _explained():
         from model_training import train as training
-        from model_training.backbones import PictureArchitecture
-        from model_training.recipe import Recipe
 
-        recipe = Recipe(
-            picture_backbone=PictureArchitecture(picture_backbone),
-            picture_weights=picture_weights,
-            title_backbone=title_backbone,
-            image_size=image_size,
-            max_tokens=max_tokens,
-            dimension=dimension,
-            margin=margin,
-            num_neg=num_neg,
-            epochs=epochs,
-            learning_rate=learning_rate,
-            batch_size=batch_size,
-            finetune_epochs=finetune_epochs,
-            seed=seed,
-        )
         words = "" if notes is None else notes.read_text(encoding="utf-8")
+        recipe = _RECIPE.validate_python(options)
         table = training.train(csv, images, out, recipe, cache, save_backbone=save_backbone, notes=words)
     click.echo(f"{table}\n\nbundle written to {out}")
+
+
+@main.command()
+@_CSV
+@_IMAGES
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder of the report.")
+@_CACHE
+@click.option("--seeds", type=click.IntRange(1), default=3, help="Runs of each loss in the comparison of losses.")
+@_recipe_options
+def paper(csv: Path, images: Path, out: Path, cache: Path, seeds: int, **options: str | float) -> None:
+    """Run the whole grid of the paper on CSV and write its tables and figures.
+
+    Of the options that `train` has, backbones, picture size, tokens, epochs and seed count; the grid sets the others.
+    Broken off, the same command goes on with the next cell.
+
+    Example: kembar-train paper shop/postings.csv --images shop/images --out reports/paper
+    """
+    with _explained():
+        from model_training.paper.report import reproduce
+
+        path = reproduce(csv, images, out, _RECIPE.validate_python(options), cache, seeds=seeds)
+    click.echo(f"report written to {path}")
 
 
 @main.command()
 @click.argument("bundle", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @_CSV
 @_IMAGES
-@click.option("--cache", type=click.Path(path_type=Path), default=Path(".cache/train"), help="Decoded pictures.")
+@_CACHE
 def evaluate(bundle: Path, csv: Path, images: Path, cache: Path) -> None:
     """Print the four F1s of BUNDLE on CSV: every posting queries all the others.
 

@@ -4,10 +4,20 @@ import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
+from typing import Annotated
 
-from model_training.backbones import PictureArchitecture
+from pydantic import Field
+
 from service.bundle.manifest import PictureSpec, TitleSpec
+
+
+class PictureArchitecture(StrEnum):
+    """Picture networks that can be a backbone."""
+
+    RESNET18 = "resnet18"
+    MOBILENET_V2 = "mobilenet_v2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,23 +27,29 @@ class Recipe:
 
     `learning_rate` falls to a tenth every 7 epochs, momentum is .9 (the paper's SGD schedule). The paper's values are
     margin {0, .5, .7}, num_neg {1, 5, 10}, learning_rate .001, batch 128, 10 epochs; docs/decisions/0002 says why the
-    defaults differ. `image_size` is height and width in pixels; `decode_side` the shorter side aimed at by decoding.
+    defaults differ.
     """
 
-    picture_backbone: PictureArchitecture = PictureArchitecture.MOBILENET_V2
-    picture_weights: str = "shipped"
-    title_backbone: str = "minilm"
-    image_size: int = 192
-    decode_side: int = 512
-    max_tokens: int = 64
-    dimension: int = 256
-    margin: float = 0.0
-    num_neg: int = 10
-    epochs: int = 10
-    learning_rate: float = 0.1
-    batch_size: int = 128
-    finetune_epochs: int = 0
-    seed: int = 0
+    picture_backbone: Annotated[PictureArchitecture, Field(description="Picture network to start from.")] = (
+        PictureArchitecture.MOBILENET_V2
+    )
+    picture_weights: Annotated[str, Field(description="shipped, torchvision, none, or a .safetensors file.")] = (
+        "shipped"
+    )
+    title_backbone: Annotated[str, Field(description="minilm, or a Hugging Face encoder's name or folder.")] = "minilm"
+    image_size: Annotated[int, Field(ge=32, le=512, description="Height and width, pixels.")] = 192
+    decode_side: Annotated[
+        int, Field(ge=32, le=4096, description="Shorter side down to which pictures may be decoded, pixels.")
+    ] = 512
+    max_tokens: Annotated[int, Field(ge=8, le=512, description="Longest title, tokens.")] = 64
+    dimension: Annotated[int, Field(ge=8, le=2048, description="Length of a view's vector.")] = 256
+    margin: Annotated[float, Field(ge=-1, le=1, description="Of the cosine embedding loss.")] = 0.0
+    num_neg: Annotated[int, Field(ge=1, description="Negative pairs for each positive one.")] = 10
+    epochs: Annotated[int, Field(ge=0, description="Of the learners, on cached features.")] = 10
+    learning_rate: Annotated[float, Field(gt=0, description="Of the learners.")] = 0.1
+    batch_size: Annotated[int, Field(ge=2, description="Pairs a step.")] = 128
+    finetune_epochs: Annotated[int, Field(ge=0, description="Through every layer of the picture network.")] = 0
+    seed: Annotated[int, Field(ge=0, description="One seed makes one result on one machine.")] = 0
 
     def picture_spec(self, mean: tuple[float, float, float], std: tuple[float, float, float]) -> PictureSpec:
         """The preprocessing that the bundle will carry."""

@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from model_training.backbones import PictureArchitecture, freeze, load_picture_backbone
+from model_training.backbones import freeze, load_picture_backbone
 from model_training.finetune import finetune
 from model_training.learner import EmbeddingLearner
-from model_training.recipe import Recipe
+from model_training.recipe import PictureArchitecture, Recipe
 
 
 def tuned(checkpoint: Path, seed: int) -> nn.ModuleList:
