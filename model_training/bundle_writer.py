@@ -10,9 +10,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 from model_training.errors import UnusableCatalogue
+from model_training.export_encoders import ShippedEncoders
 from model_training.sample.catalogue import draw_catalogue
 from service.bundle.bundle import load_bundle
-from service.bundle.encoder import ImageEncoder, TitleEncoder
 from service.bundle.feed import FeedRow, read_feed
 from service.bundle.golden import GOLDEN, GoldenExample, write_golden
 from service.bundle.manifest import PictureSpec
@@ -48,7 +48,7 @@ def staged(out: Path) -> Iterator[Path]:
         shutil.rmtree(stage, ignore_errors=True)
 
 
-def write_golden_examples(stage: Path, spec: PictureSpec, image: ImageEncoder, title: TitleEncoder) -> None:
+def write_golden_examples(stage: Path, spec: PictureSpec, encoders: ShippedEncoders) -> None:
     """Draw a few postings of the sample catalogue, which belong to nobody, and keep what the encoders give for them."""
     (stage / GOLDEN).parent.mkdir()
     with tempfile.TemporaryDirectory() as folder:
@@ -57,7 +57,7 @@ def write_golden_examples(stage: Path, spec: PictureSpec, image: ImageEncoder, t
             row for row in read_feed(Path(folder) / "postings.csv", Path(folder) / "images") if isinstance(row, FeedRow)
         ]
         examples = [
-            _golden_example(stage, f"{number}.jpg", row.image.read_bytes(), row.title, spec, image, title)
+            _golden_example(stage, f"{number}.jpg", row.image.read_bytes(), row.title, spec, encoders)
             for number, row in enumerate(rows)
             if row.image is not None and row.title is not None
         ]
@@ -65,12 +65,16 @@ def write_golden_examples(stage: Path, spec: PictureSpec, image: ImageEncoder, t
 
 
 def _golden_example(
-    stage: Path, name: str, picture: bytes, text: str, spec: PictureSpec, image: ImageEncoder, title: TitleEncoder
+    stage: Path, name: str, picture: bytes, text: str, spec: PictureSpec, encoders: ShippedEncoders
 ) -> GoldenExample:
     path = (stage / GOLDEN).parent / name
     path.write_bytes(stored_picture(decode_picture(picture, spec.decode_side), _GOLDEN_SIDE))
     tensor = picture_tensor(decode_picture(path.read_bytes(), spec.decode_side), spec)
-    vectors = {View.IMAGE: image.encode(tensor[None])[0], View.TITLE: title.encode([text])[0]}
+    vectors = {
+        View.IMAGE: encoders.image.encode(tensor[None])[0],
+        View.TITLE: encoders.title.encode([text])[0],
+        View.LEXICAL: encoders.lexical.encode([text])[0],
+    }
     return GoldenExample(name, text, {view: tuple(map(float, vector)) for view, vector in vectors.items()})
 
 

@@ -4,8 +4,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.isotonic import IsotonicRegression
 
+from model_training.errors import UnusableCatalogue
 from model_training.metrics import f1_mean, f1_mean_alone
 from model_training.ranking import Ranking, Sweep, sweep
+from service.bundle.decision import REJECTING
 from service.bundle.manifest import Calibration, GoalThreshold, ViewSetDecision
 from service.bundle.views import Goal
 
@@ -23,16 +25,18 @@ def fit_decision(ranking: Ranking, *, seed: int) -> ViewSetDecision:
     Fit thresholds and calibration on validation queries.
 
     Each query counts twice with equal weight: as it is, and as a singleton whose product has no other posting, so that
-    half of the queries have no right answer (DESIGN.md section 4). The interval of a threshold is a bootstrap over
-    groups, 1,000 resamples.
+    half of the queries have no right answer (DESIGN.md section 4). Goals that reject contradicting titles are fitted on
+    what is left without them. The interval of a threshold is a bootstrap over groups, 1,000 resamples.
     """
-    counts = sweep(ranking, THRESHOLDS)
-    tables = _GroupTables(counts)
+    everything = _GroupTables(sweep(ranking.first(), THRESHOLDS))
+    agreeing = _GroupTables(sweep(ranking.agreeing().first(), THRESHOLDS))
     rng = np.random.default_rng(seed)
-    ones = np.ones((1, tables.groups))
-    draws = rng.multinomial(tables.groups, np.full(tables.groups, 1 / tables.groups), size=_RESAMPLES).astype(float)
+    groups = everything.groups
+    ones = np.ones((1, groups))
+    draws = rng.multinomial(groups, np.full(groups, 1 / groups), size=_RESAMPLES).astype(float)
     thresholds = {}
     for goal in Goal:
+        tables = agreeing if goal in REJECTING else everything
         (column,) = tables.choose(goal, ones)
         low, high = np.quantile(THRESHOLDS[tables.choose(goal, draws)], [0.025, 0.975])
         thresholds[goal] = GoalThreshold(
@@ -42,7 +46,11 @@ def fit_decision(ranking: Ranking, *, seed: int) -> ViewSetDecision:
             groups=tables.groups,
             supported=tables.supports(goal, int(column)),
         )
-    return ViewSetDecision(thresholds=thresholds, calibration=_calibrate(ranking))
+    nearest = ranking.nearest(_CANDIDATES)
+    agreed = _calibrate(nearest, ~nearest.conflict)
+    if agreed is None:
+        raise UnusableCatalogue("expected validation postings whose titles do not all contradict each other")
+    return ViewSetDecision(thresholds, agreed, _calibrate(nearest, nearest.conflict))
 
 
 class _GroupTables:
@@ -101,16 +109,16 @@ class _GroupTables:
         return bool(met and self.groups >= _LEAST_GROUPS and self._hits[:, column].sum() >= _LEAST_HITS)
 
 
-def _calibrate(ranking: Ranking) -> Calibration:
+def _calibrate(nearest: Ranking, chosen: NDArray[np.bool_]) -> Calibration | None:
     """
-    Isotonic regression of "same product" on the score, over the nearest candidates of each query.
+    Isotonic regression of "same product" on the score, over the chosen candidates of each query; None without any.
 
     A right candidate is met by one of a query's two versions, a wrong one by both: weights 1 and 2.
     """
-    scores = ranking.scores[:, :_CANDIDATES].ravel()
-    right = ranking.right[:, :_CANDIDATES].ravel()
-    there = np.isfinite(scores)
-    scores, right = scores[there].astype(np.float64), right[there]
+    there = np.isfinite(nearest.scores) & chosen
+    if not there.any():
+        return None
+    scores, right = nearest.scores[there].astype(np.float64), nearest.right[there]
     fit = IsotonicRegression(y_min=0, y_max=1).fit(scores, right, sample_weight=np.where(right, 1.0, 2.0))
     levels = fit.predict(scores)
     knots: list[tuple[float, float, float]] = []  # mean score, probability, weight of each step

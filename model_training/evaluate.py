@@ -1,6 +1,6 @@
 """The table of a bundle on a catalogue: four F1s per view set at the learned threshold, with the query-only row."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from model_training.catalogue import read_catalogue
 from model_training.decide import THRESHOLDS
-from model_training.fit import VIEW_SETS, rank_view_set
+from model_training.fit import rank_view_set
 from model_training.metrics import F1s, f1_mean, f1s_at, query_only, recall_at_1
 from model_training.pixels import load_pixels
 from model_training.posting_vectors import PostingVectors, encode_catalogue
@@ -34,7 +34,11 @@ class Row:
 
 
 def evaluate(
-    manifest: Manifest, vectors: PostingVectors, groups: NDArray[np.int64], queries: NDArray[np.int64]
+    manifest: Manifest,
+    vectors: PostingVectors,
+    groups: NDArray[np.int64],
+    titles: Sequence[str | None],
+    queries: NDArray[np.int64],
 ) -> Iterator[Row]:
     """
     Answer each query at the bundle's `balanced` threshold and count.
@@ -42,13 +46,14 @@ def evaluate(
     `best_f1_mean` is what the best threshold for these very queries would have given.
 
     Args:
-        vectors, groups: the gallery; queries: row numbers.
+        vectors, groups, titles: the gallery; queries: row numbers.
     """
     truth = np.bincount(groups)[groups[queries]] - 1
     yield Row("query only", len(queries), np.nan, query_only(truth), np.nan, np.nan)
-    for views in VIEW_SETS:
+    for views in vectors.view_sets():
         name = view_set_key(views)
-        ranking = rank_view_set(vectors, groups, queries, {view: manifest.weights[view] for view in views})
+        weights = {view: manifest.weights[view] for view in views}
+        ranking = rank_view_set(vectors, groups, titles, queries, weights).agreeing().first()
         threshold = manifest.decisions[name].thresholds[Goal.BALANCED].score
         learned = sweep(ranking, np.array([threshold]))
         best = float(f1_mean(sweep(ranking, THRESHOLDS)).mean(0).max())
@@ -60,8 +65,8 @@ def evaluate_bundle(bundle: Path, csv: Path, images: Path, cache: Path) -> list[
     loaded = load_bundle(bundle, threads=_THREADS)
     catalogue = read_catalogue(csv, images)
     pixels = load_pixels(catalogue, loaded.manifest.picture, cache)
-    vectors = encode_catalogue(catalogue, pixels, loaded.image, loaded.title)
-    return list(evaluate(loaded.manifest, vectors, catalogue.groups, np.arange(len(catalogue))))
+    vectors = encode_catalogue(catalogue, pixels, loaded.image, loaded.title, loaded.lexical)
+    return list(evaluate(loaded.manifest, vectors, catalogue.groups, catalogue.titles, np.arange(len(catalogue))))
 
 
 def render_table(rows: list[Row]) -> str:

@@ -19,8 +19,10 @@ from model_training.metrics import f1_mean
 from model_training.networks import PictureNetwork, TitleNetwork
 from model_training.ranking import rank, sweep
 from model_training.recipe import Recipe
+from service.bundle import lexical
 from service.bundle.bundle import TOKENIZER
 from service.bundle.encoder import ImageEncoder, TitleEncoder
+from service.bundle.lexical import LexicalEncoder
 from service.bundle.manifest import EncoderSpec
 
 logger = logging.getLogger(__name__)
@@ -37,6 +39,7 @@ class ShippedEncoders:
 
     image: ImageEncoder
     title: TitleEncoder
+    lexical: LexicalEncoder
     figures: Mapping[str, float]
 
 
@@ -49,7 +52,7 @@ def export_encoders(
     recipe: Recipe,
 ) -> ShippedEncoders:
     """
-    Write both ONNX files and the tokenizer into `stage`.
+    Write both ONNX files, the tokenizer and the rarity of n-grams among the training titles into `stage`.
 
     Raises:
         ParityError: a graph does not give what torch gives.
@@ -65,9 +68,12 @@ def export_encoders(
         path = stage / "title_encoder.onnx"
         path.write_bytes((Path(folder) / source).read_bytes())
     tokenizer = open_tokenizer(backbone, recipe.max_tokens)
+    corpus = {title for row in material.split.train if (title := material.catalogue.titles[row]) is not None}
+    np.save(stage / lexical.SPEC.file, lexical.learn_rarity(sorted(corpus)), allow_pickle=False)
     return ShippedEncoders(
         image=image,
         title=TitleEncoder(path, chosen.spec, tokenizer, threads=_THREADS),
+        lexical=lexical.read_lexical(stage / lexical.SPEC.file),
         figures={
             "image_parity": round(image_parity, 7),
             "title_parity": round(title_parity, 7),

@@ -10,7 +10,8 @@ from tqdm import tqdm
 from model_training.catalogue import Catalogue
 from model_training.pixels import Pixels
 from service.bundle.encoder import ImageEncoder, TitleEncoder
-from service.bundle.views import View
+from service.bundle.lexical import DIMENSION, LexicalEncoder
+from service.bundle.views import TITLE_VIEWS, View
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,11 @@ class PostingVectors:
     """Per view (n, dimension) float32, unit rows; a posting without the view has a row of zeros."""
 
     by_view: Mapping[View, NDArray[np.float32]]
+
+    def view_sets(self) -> tuple[frozenset[View], ...]:
+        """What two postings may share: the picture, all that a title gives, or both."""
+        text = TITLE_VIEWS & self.by_view.keys()
+        return frozenset({View.IMAGE}), text, text | {View.IMAGE}
 
     def having(self, views: frozenset[View]) -> NDArray[np.int64]:
         """The rows that have all of these views."""
@@ -40,8 +46,10 @@ class PostingVectors:
         return np.concatenate(parts, axis=1).astype(np.float32)
 
 
-def encode_catalogue(catalogue: Catalogue, pixels: Pixels, image: ImageEncoder, title: TitleEncoder) -> PostingVectors:
-    """Encode each distinct picture and title once, through the ONNX encoders."""
+def encode_catalogue(
+    catalogue: Catalogue, pixels: Pixels, image: ImageEncoder, title: TitleEncoder, lexical: LexicalEncoder | None
+) -> PostingVectors:
+    """Encode each distinct picture and title once, through the encoders that ship."""
     rows = pixels.rows_of(catalogue)
     tensors = np.unique(rows[rows >= 0])
     batches = np.array_split(tensors, max(1, len(tensors) // 16))
@@ -51,12 +59,13 @@ def encode_catalogue(catalogue: Catalogue, pixels: Pixels, image: ImageEncoder, 
     number = {text: row for row, text in enumerate(titles)}
     title_rows = np.array([-1 if text is None else number[text] for text in catalogue.titles])
     picture_rows = np.where(rows < 0, -1, np.searchsorted(tensors, rows))
-    return PostingVectors(
-        {
-            View.IMAGE: _spread(picture_rows, np.concatenate(pictures), image.spec.dimension),
-            View.TITLE: _spread(title_rows, np.array(encoded), title.spec.dimension),
-        }
-    )
+    by_view = {
+        View.IMAGE: _spread(picture_rows, np.concatenate(pictures), image.spec.dimension),
+        View.TITLE: _spread(title_rows, np.array(encoded), title.spec.dimension),
+    }
+    if lexical is not None:
+        by_view[View.LEXICAL] = _spread(title_rows, lexical.encode(titles), DIMENSION)
+    return PostingVectors(by_view)
 
 
 def _spread(rows: NDArray[np.int64], vectors: NDArray[np.float32], dimension: int) -> NDArray[np.float32]:

@@ -23,6 +23,7 @@ from model_training.material import Material, prepare_material
 from model_training.model_card import write_model_card
 from model_training.posting_vectors import PostingVectors, encode_catalogue
 from model_training.recipe import Recipe
+from service.bundle import lexical
 from service.bundle.bundle import MANIFEST, TOKENIZER, compute_encoder_id
 from service.bundle.manifest import Manifest, write_manifest
 from service.bundle.sealing import digest_of
@@ -62,9 +63,13 @@ def train(
         if save_backbone is not None:
             save_picture_backbone(picture, save_backbone, f"trained by Kembar from {picture.source}")
         encoders = export_encoders(stage, pictures, titles, title, material, recipe)
-        vectors = encode_catalogue(material.catalogue, material.pixels, encoders.image, encoders.title)
+        vectors = encode_catalogue(
+            material.catalogue, material.pixels, encoders.image, encoders.title, encoders.lexical
+        )
         manifest = _describe(stage, encoders, _fit(vectors, material, recipe), material, picture, title, recipe)
-        rows = list(evaluate(manifest, vectors, material.catalogue.groups, material.split.test))
+        rows = list(
+            evaluate(manifest, vectors, material.catalogue.groups, material.catalogue.titles, material.split.test)
+        )
         _write_pages(stage, manifest, rows, encoders, notes)
     return render_table(rows)
 
@@ -74,7 +79,8 @@ def _fit(vectors: PostingVectors, material: Material, recipe: Recipe) -> Fit:
     split = material.split
     gallery = np.sort(np.r_[split.train, split.validation])
     queries = np.searchsorted(gallery, split.validation)
-    return fit(vectors.take(gallery), material.catalogue.groups[gallery], queries, seed=recipe.seed)
+    titles = [material.catalogue.titles[row] for row in gallery]
+    return fit(vectors.take(gallery), material.catalogue.groups[gallery], titles, queries, seed=recipe.seed)
 
 
 def _describe(
@@ -86,7 +92,7 @@ def _describe(
     title: TitleBackbone,
     recipe: Recipe,
 ) -> Manifest:
-    specs = {View.IMAGE: encoders.image.spec, View.TITLE: encoders.title.spec}
+    specs = {View.IMAGE: encoders.image.spec, View.TITLE: encoders.title.spec, View.LEXICAL: lexical.SPEC}
     digests = {name: digest_of(stage / name) for name in (TOKENIZER, *(spec.file for spec in specs.values()))}
     picture_spec, title_spec = recipe.picture_spec(picture.mean, picture.std), recipe.title_spec()
     split = material.split
@@ -121,5 +127,5 @@ def _write_pages(stage: Path, manifest: Manifest, rows: list[Row], encoders: Shi
     }
     measured = dataclasses.replace(manifest, metrics={**figures, "encoders": encoders.figures})
     write_manifest(stage / MANIFEST, measured)
-    write_golden_examples(stage, manifest.picture, encoders.image, encoders.title)
+    write_golden_examples(stage, manifest.picture, encoders)
     write_model_card(stage, measured, render_table(rows), notes)

@@ -77,11 +77,11 @@ class PostingEncoder:
     async def _encode(self, image: bytes | None, title: str | None, stored_side: int, priority: Priority) -> Encoded:
         if priority is not Priority.BULK and (image is not None or title is not None):
             self._require_room()
-        (picture, image_vector), title_vector = await asyncio.gather(
+        (picture, image_vector), title_vectors = await asyncio.gather(
             self._encode_picture(image, stored_side, priority), self._encode_title(title, priority)
         )
-        found: dict[str, Vector | None] = {View.IMAGE: image_vector, View.TITLE: title_vector}
-        return Encoded({view: vector for view, vector in found.items() if vector is not None}, picture)
+        image_vectors = {} if image_vector is None else {View.IMAGE.value: image_vector}
+        return Encoded({**image_vectors, **title_vectors}, picture)
 
     async def _encode_picture(
         self, image: bytes | None, stored_side: int, priority: Priority
@@ -95,9 +95,9 @@ class PostingEncoder:
             )
         return picture, await self._stages.through(self._image_lane, tensor, priority)
 
-    async def _encode_title(self, title: str | None, priority: Priority) -> Vector | None:
+    async def _encode_title(self, title: str | None, priority: Priority) -> Mapping[str, Vector]:
         if title is None:
-            return None
+            return {}
         return await self._stages.through(self._title_lane, title, priority)
 
     def _decode(self, data: bytes, stored_side: int) -> Decoded:
@@ -108,5 +108,8 @@ class PostingEncoder:
     def _images(self, tensors: Sequence[NDArray[np.uint8]]) -> Sequence[Vector]:
         return list(self._bundle.image.encode(np.stack(tensors)))
 
-    def _titles(self, titles: Sequence[str]) -> Sequence[Vector]:
-        return list(self._bundle.title.encode(titles))
+    def _titles(self, titles: Sequence[str]) -> Sequence[Mapping[str, Vector]]:
+        rows = {View.TITLE: self._bundle.title.encode(titles)}
+        if self._bundle.lexical is not None:
+            rows[View.LEXICAL] = self._bundle.lexical.encode(titles)
+        return [{view.value: encoded[number] for view, encoded in rows.items()} for number in range(len(titles))]

@@ -6,10 +6,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from service.bundle.decision import Decision
 from service.bundle.encoder import ImageEncoder, TitleEncoder
 from service.bundle.errors import DamagedBundle
 from service.bundle.golden import GOLDEN, compare_golden, read_golden
+from service.bundle.lexical import LexicalEncoder, read_lexical
 from service.bundle.manifest import MANIFEST_ADAPTER, EncoderSpec, Manifest, PictureSpec, TitleSpec, read_document
 from service.bundle.picture import decode_picture, picture_tensor
 from service.bundle.sealing import SUMS, digest_of, verify_seal
@@ -28,6 +32,7 @@ class Bundle:
     fingerprint: str
     image: ImageEncoder
     title: TitleEncoder
+    lexical: LexicalEncoder | None
     decision: Decision
 
     @property
@@ -35,11 +40,18 @@ class Bundle:
         """Length of each view's vectors."""
         return {str(view): spec.dimension for view, spec in self.manifest.encoders.items()}
 
+    def encode_title(self, title: str) -> dict[View, NDArray[np.float32]]:
+        """The unit vector (dim,) of each view that a title gives. Raises ModelFault."""
+        vectors = {View.TITLE: self.title.encode([title])[0]}
+        return vectors if self.lexical is None else {**vectors, View.LEXICAL: self.lexical.encode([title])[0]}
+
 
 def load_bundle(path: Path, *, threads: int) -> Bundle:
     """Verify a bundle and open its encoders, each on so many threads. Raises DamagedBundle and GoldenMismatch."""
     digests = verify_seal(path)
     manifest = read_document(path / MANIFEST, MANIFEST_ADAPTER)
+    if missing := {View.IMAGE, View.TITLE} - set(manifest.encoders):
+        raise DamagedBundle(f"{path / MANIFEST}: encoders: expected image and title, missing {', '.join(missing)}")
     for name in (TOKENIZER, *(spec.file for spec in manifest.encoders.values())):
         if name not in digests:
             raise DamagedBundle(f"{path / name}: expected this file beside {MANIFEST}, found none in {SUMS}")
@@ -47,6 +59,7 @@ def load_bundle(path: Path, *, threads: int) -> Bundle:
     if expected != manifest.encoder_id:
         raise DamagedBundle(f"{path / MANIFEST}: encoder_id: expected {expected}, got {manifest.encoder_id}")
     image, title = manifest.encoders[View.IMAGE], manifest.encoders[View.TITLE]
+    lexical = manifest.encoders.get(View.LEXICAL)
     tokenizer = TitleTokenizer(path / TOKENIZER, manifest.title.max_tokens)
     bundle = Bundle(
         path=path,
@@ -54,6 +67,7 @@ def load_bundle(path: Path, *, threads: int) -> Bundle:
         fingerprint=f"sha256:{digest_of(path / SUMS)}",
         image=ImageEncoder(path / image.file, image, threads=threads),
         title=TitleEncoder(path / title.file, title, tokenizer, threads=threads),
+        lexical=None if lexical is None else read_lexical(path / lexical.file),
         decision=Decision(manifest.weights, manifest.decisions),
     )
     _check_golden(bundle)
@@ -79,4 +93,5 @@ def _check_golden(bundle: Bundle) -> None:
         image = decode_picture((golden.parent / example.picture).read_bytes(), bundle.manifest.picture.decode_side)
         tensor = picture_tensor(image, bundle.manifest.picture)
         compare_golden(golden, example.vectors.get(View.IMAGE, ()), bundle.image.encode(tensor[None])[0])
-        compare_golden(golden, example.vectors.get(View.TITLE, ()), bundle.title.encode([example.title])[0])
+        for view, vector in bundle.encode_title(example.title).items():
+            compare_golden(golden, example.vectors.get(view, ()), vector)

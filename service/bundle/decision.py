@@ -1,11 +1,14 @@
 """From view scores to a fused score, a probability and a verdict."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from service.bundle.manifest import GoalThreshold, ViewSetDecision
 from service.bundle.views import Goal, View, view_set_key
+
+REJECTING = frozenset({Goal.PRECISION_99, Goal.BALANCED})
+"""The goals at which titles that contradict each other rule a match out."""
 
 
 class Decision:
@@ -28,7 +31,17 @@ class Decision:
         """The learned threshold for these shared views."""
         return self._decisions[view_set_key(views)].thresholds[goal]
 
-    def probability(self, views: Mapping[str, float] | frozenset[str], score: float) -> float:
-        """The calibrated chance, 0..1, rounded to 1e-6, that two postings with this fused score show one product."""
-        calibration = self._decisions[view_set_key(views)].calibration
+    def rejects(self, goal: Goal, conflict: Sequence[str]) -> bool:
+        """Whether what contradicts in two titles (`service.bundle.variants`) rules a match out."""
+        return bool(conflict) and goal in REJECTING
+
+    def probability(
+        self, views: Mapping[str, float] | frozenset[str], score: float, conflict: Sequence[str] = ()
+    ) -> float:
+        """
+        The calibrated chance, 0..1, rounded to 1e-6, that two postings show one product, given their fused score and
+        what contradicts in their titles.
+        """
+        decision = self._decisions[view_set_key(views)]
+        calibration = (conflict and decision.conflict_calibration) or decision.calibration
         return round(float(np.interp(score, calibration.scores, calibration.probabilities)), 6)

@@ -3,16 +3,20 @@
 import re
 import zlib
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from service.bundle.errors import DamagedBundle
+from service.bundle.manifest import EncoderSpec
 from service.bundle.title import normalise_title
 
 DIMENSION = 512
 BUCKETS = 1 << 18  # of the rarity weights: n-grams that fall together share one
 SHARPNESS = 1.5  # how much more a rare n-gram counts than a frequent one; measured on pairs of shops' titles
 CHARACTERS = (3, 4, 5)  # lengths of character n-grams, which never leave their word and its edges
+SPEC = EncoderSpec("lexical_rarity.npy", DIMENSION, rows_independent=True, precision="hashed n-grams, rules kembar-1")
 
 _WORD = re.compile(r"\w+(?:[.,]\d+)*")
 _SPACE = ord(" ")
@@ -25,8 +29,8 @@ class LexicalEncoder:
 
     def __init__(self, rarity: NDArray[np.float16]) -> None:
         """`rarity` (BUCKETS,): the weight of each bucket's n-grams, as `learn_rarity` gives it."""
-        if rarity.shape != (BUCKETS,):
-            raise ValueError(f"expected {BUCKETS} weights, got {rarity.shape}")
+        if rarity.shape != (BUCKETS,) or rarity.dtype != np.float16 or not np.all(rarity > 0):
+            raise ValueError(f"expected {BUCKETS} positive float16 weights, got {rarity.dtype} {rarity.shape}")
         self._weights = rarity.astype(np.float64) ** SHARPNESS
 
     def encode(self, titles: Sequence[str]) -> NDArray[np.float32]:
@@ -42,6 +46,14 @@ class LexicalEncoder:
         # Signs can cancel out, for one title in many millions; any fixed direction is as good as another then.
         unit = vector / length if length else np.eye(1, DIMENSION)[0]
         return unit.astype(np.float32)
+
+
+def read_lexical(path: Path) -> LexicalEncoder:
+    """Read the weights of a bundle. Raises DamagedBundle."""
+    try:
+        return LexicalEncoder(np.load(path, allow_pickle=False))
+    except (ValueError, OSError, EOFError) as exc:
+        raise DamagedBundle(f"{path}: expected {BUCKETS} weights as a .npy file, got another file") from exc
 
 
 def learn_rarity(titles: Iterable[str]) -> NDArray[np.float16]:

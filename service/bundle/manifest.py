@@ -45,7 +45,12 @@ class TitleSpec:
 
 @dataclass(frozen=True, slots=True, config=STRICT)
 class EncoderSpec:
-    """One ONNX file. `rows_independent` is False where quantisation ties a row to its batch: run rows singly."""
+    """
+    One encoder's file: an ONNX graph, or the rarity weights of the lexical view.
+
+    `rows_independent` is False where quantisation ties a row to its batch: run rows singly. `precision` names also the
+    rules of the lexical view.
+    """
 
     file: str
     dimension: int
@@ -79,10 +84,15 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True, config=STRICT)
 class ViewSetDecision:
-    """Thresholds and calibration of one set of shared views."""
+    """
+    Thresholds and calibration of one set of shared views.
+
+    `conflict_calibration` is for pairs whose titles contradict each other, and None where no title is shared.
+    """
 
     thresholds: Mapping[Goal, GoalThreshold]
     calibration: Calibration
+    conflict_calibration: Calibration | None = None
 
 
 @dataclass(frozen=True, slots=True, config=STRICT)
@@ -93,7 +103,7 @@ class Manifest:
     encoder_id: str
     picture: PictureSpec
     title: TitleSpec
-    encoders: Annotated[Mapping[View, EncoderSpec], Field(min_length=len(View))]
+    encoders: Mapping[View, EncoderSpec]
     weights: Mapping[View, Annotated[float, Field(gt=0, le=1)]]
     decisions: Mapping[str, ViewSetDecision]
     gallery_size: int

@@ -64,12 +64,14 @@ def variant_conflict(a: str | None, b: str | None) -> tuple[str, ...]:
     >>> variant_conflict("Kopi susu 500ml", "Kopi Susu 0,25 L"), variant_conflict("Tea 1 kg", "Tea 1000 g, pack of 2")
     (('500ml / 0,25 l',), ())
     """
-    if a is None or b is None:
-        return ()
-    left, right = read_variants(a), read_variants(b)
+    return () if a is None or b is None else contradictions(read_variants(a), read_variants(b))
+
+
+def contradictions(left: Amounts, right: Amounts) -> tuple[str, ...]:
+    """The same of titles that were read already."""
     conflicts = []
-    for kind in left:
-        mine, theirs = _lacking(left[kind], right.get(kind, {})), _lacking(right.get(kind, {}), left[kind])
+    for kind in sorted(left.keys() & right.keys()):
+        mine, theirs = _lacking(left[kind], right[kind]), _lacking(right[kind], left[kind])
         if mine and theirs:
             conflicts.append(f"{' + '.join(mine)} / {' + '.join(theirs)}")
     return tuple(conflicts)

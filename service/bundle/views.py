@@ -5,10 +5,15 @@ from enum import StrEnum
 
 
 class View(StrEnum):
-    """One way of looking at a posting; it gives one unit vector."""
+    """One way of looking at a posting; it gives one unit vector. TITLE is what it means, LEXICAL how it is written."""
 
     IMAGE = "image"
     TITLE = "title"
+    LEXICAL = "lexical"
+
+
+TITLE_VIEWS = frozenset({View.TITLE, View.LEXICAL})
+"""Those that a title gives; a bundle may do without the second."""
 
 
 class Goal(StrEnum):

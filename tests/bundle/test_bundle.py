@@ -173,7 +173,7 @@ def test_what_is_no_model_is_refused(path: Path, content: bytes) -> None:
 
 def test_a_model_with_other_inputs_is_refused(path: Path) -> None:
     """Image and title encoder exchanged: the inputs are not the ones wanted."""
-    image, title = (path / SPECS[view].file for view in View)
+    image, title = (path / SPECS[view].file for view in (View.IMAGE, View.TITLE))
     image_bytes = image.read_bytes()
     image.write_bytes(title.read_bytes())
     title.write_bytes(image_bytes)

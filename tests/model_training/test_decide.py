@@ -19,6 +19,7 @@ def noisy_ranking(groups: int, seed: int, *, wrong: float = 0.3) -> Ranking:
     return Ranking(
         scores=np.take_along_axis(scores, order, 1).astype(np.float32),
         right=np.take_along_axis(right, order, 1),
+        conflict=np.zeros_like(right),
         truth=np.ones(n, dtype=np.int64),
         groups=np.repeat(np.arange(groups), 2),
     )

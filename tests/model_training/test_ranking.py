@@ -83,6 +83,7 @@ def test_recall_at_1_looks_at_answerable_queries_alone() -> None:
     ranking = Ranking(
         scores=np.array([[0.9], [0.8], [0.7]], dtype=np.float32),
         right=np.array([[True], [False], [False]]),
+        conflict=np.zeros((3, 1), dtype=bool),
         truth=np.array([1, 2, 0]),
         groups=np.array([0, 1, 2]),
     )

@@ -97,5 +97,6 @@ def fake_bundle() -> Bundle:
         "sha256:fingerprint",
         FakeImageEncoder(specs[View.IMAGE]),
         FakeTitleEncoder(specs[View.TITLE]),
+        None,
         Decision(WEIGHTS, decisions),
     )
