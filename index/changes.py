@@ -5,18 +5,17 @@ from dataclasses import dataclass, replace
 
 from index.errors import CorruptRow, RevisionMismatch, UnknownPosting
 from index.postings import ANY, Precondition, Written
-from index.rows import Content, Row, add_view
+from index.rows import Content, Row, put_views
 from index.transaction import Transaction
 
 
 @dataclass(frozen=True, slots=True)
 class PackedPatch:
-    """A `Patch` as bytes, checked; None leaves a part as it is, and without a title its vector is not looked at."""
+    """A `Patch` as bytes, checked; None leaves a part as it is, and without a title there are no vectors."""
 
     posting_id: bytes
     title: bytes | None
-    title_view: str
-    title_vector: bytes
+    title_vectors: Mapping[str, bytes]
     metadata: bytes | None
     dimensions: Mapping[str, int]
 
@@ -48,9 +47,7 @@ def patch(transaction: Transaction, change: PackedPatch, precondition: Precondit
     if change.metadata is not None:
         content = replace(content, metadata=change.metadata)
     if change.title is not None and change.title != content.title:
-        content = replace(
-            add_view(content, change.title_view, change.title_vector, change.dimensions), title=change.title
-        )
+        content = replace(put_views(content, change.title_vectors, change.dimensions), title=change.title)
     if content == stored.content:
         return Written(stored.sequence, created=False, changed=False)
     return Written(transaction.write(content, stored).sequence, created=False, changed=True)

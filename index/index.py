@@ -97,8 +97,7 @@ class Index:
         packed = changes.PackedPatch(
             posting_id=change.posting_id.encode(),
             title=None if change.title is None else change.title.encode(),
-            title_view=change.title_view,
-            title_vector=self._title_vector(change),
+            title_vectors=self._title_vectors(change),
             metadata=None if change.metadata is None else json_bytes(change.metadata),
             dimensions=self._dimensions,
         )
@@ -209,12 +208,13 @@ class Index:
             raise UnknownPosting("no posting has this id")
         return self._quarantine.admit(columns, id_bytes)
 
-    def _title_vector(self, change: Patch) -> bytes:
-        if (change.title is None) != (change.title_vector is None):
-            raise ValueError("expected a title together with its vector, got one of the two")
-        if change.title_vector is None:
-            return b""
-        return half_vector(change.title_view, change.title_vector, self._dimensions).astype("<f2").tobytes()
+    def _title_vectors(self, change: Patch) -> dict[str, bytes]:
+        if (change.title is None) != (not change.title_vectors):
+            raise ValueError("expected a title together with its vectors, got one of the two")
+        return {
+            view: half_vector(view, vector, self._dimensions).astype("<f2").tobytes()
+            for view, vector in change.title_vectors.items()
+        }
 
 
 def _tags(where: Mapping[str, Scalar] | None) -> frozenset[str]:

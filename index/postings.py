@@ -32,12 +32,11 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """A change of a posting; None leaves a part as it is. A title comes with its vector, for the view `title_view`."""
+    """A change of a posting; None leaves a part as it is. A title comes with the vector of each view that it gives."""
 
     posting_id: str
     title: str | None = None
-    title_vector: UnitVector | None = field(default=None, compare=False)
-    title_view: str = "title"
+    title_vectors: Mapping[str, UnitVector] = field(default_factory=dict, compare=False)
     metadata: Mapping[str, JsonValue] | None = None
 
 

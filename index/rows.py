@@ -91,10 +91,10 @@ def unpack_vectors(views: bytes, blob: bytes, dimensions: Mapping[str, int]) -> 
     return parts
 
 
-def add_view(content: Content, view: str, vector: bytes, dimensions: Mapping[str, int]) -> Content:
-    """The content with this view's vector (float16 bytes) put in, or in place of the one it has."""
+def put_views(content: Content, vectors: Mapping[str, bytes], dimensions: Mapping[str, int]) -> Content:
+    """The content with these vectors (float16 bytes) by view put in, or in place of those it has."""
     parts = {name: half.tobytes() for name, half in unpack_vectors(content.views, content.vectors, dimensions).items()}
-    parts[view] = vector
+    parts |= vectors
     names = sorted(parts)
     return replace(content, views="+".join(names).encode(), vectors=b"".join(parts[name] for name in names))
 

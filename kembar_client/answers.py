@@ -52,6 +52,7 @@ class Evidence(_Answer):
     variant_conflict: tuple[str, ...]
     image_score: float | None
     title_score: float | None
+    lexical_score: float | None
     title: str | None
     metadata: dict[str, JsonValue]
 
@@ -63,12 +64,13 @@ class Match(Evidence):
 
 
 class Rejected(_Answer):
-    """The nearest posting below its threshold."""
+    """The nearest posting that does not count: below its threshold, or `variant_conflict` says what contradicts."""
 
     posting_id: str
     score: float
     threshold: float
     views: tuple[str, ...]
+    variant_conflict: tuple[str, ...]
 
 
 class MatchAnswer(_Answer):

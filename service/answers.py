@@ -28,7 +28,7 @@ MAX_PIXELS = {
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """One posting that shows the same product; `views` is what both sides share, the other view's score is null."""
+    """One posting that shows the same product; `views` is what both sides share, other views' scores are null."""
 
     posting_id: str | None
     probability: float
@@ -39,18 +39,20 @@ class Match:
     variant_conflict: tuple[str, ...]
     image_score: float | None
     title_score: float | None
+    lexical_score: float | None
     title: str | None
     metadata: Mapping[str, JsonValue]
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """The nearest posting that stayed below its threshold."""
+    """The nearest posting that does not count: below its threshold, or `variant_conflict` says what contradicts."""
 
     posting_id: str
     score: float
     threshold: float
     views: tuple[str, ...]
+    variant_conflict: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from index.errors import CorruptRow, IndexFault, RevisionMismatch, StorageFailed
 from index.index import Index
 from index.postings import ANY, Draft, Patch, Posting, Precondition, Written
 from service.batcher import Priority
-from service.bundle.views import View
+from service.bundle.views import TITLE_VIEWS, View
 from service.encoding import PostingEncoder, Vector
 from service.metrics import Metrics
 
@@ -75,8 +75,8 @@ class Catalogue:
         vectors = _vectors(old)
         if title is not None and title != old.title:
             vectors |= await self._encoder.vectors(None, title, priority)
-        vector = None if title is None else vectors[View.TITLE]
-        change = Patch(posting_id, title, vector, View.TITLE, metadata)
+        given = {} if title is None else {view: one for view, one in vectors.items() if view in TITLE_VIEWS}
+        change = Patch(posting_id, title, given, metadata)
         return Stored(await self._write(lambda: self._index.patch(change, precondition)), vectors)
 
     async def delete(self, posting_id: str, precondition: Precondition = ANY) -> None:
@@ -111,7 +111,7 @@ class Catalogue:
     async def _reusable(self, old: Posting, digest: str | None, title: str | None) -> dict[str, Vector]:
         vectors = _vectors(old)
         if title != old.title:
-            vectors.pop(View.TITLE, None)
+            vectors = {view: vector for view, vector in vectors.items() if view not in TITLE_VIEWS}
         is_kept = digest == old.image_digest and await asyncio.to_thread(self._has_picture, old.posting_id)
         if digest is None or not is_kept:
             vectors.pop(View.IMAGE, None)

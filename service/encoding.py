@@ -109,7 +109,4 @@ class PostingEncoder:
         return list(self._bundle.image.encode(np.stack(tensors)))
 
     def _titles(self, titles: Sequence[str]) -> Sequence[Mapping[str, Vector]]:
-        rows = {View.TITLE: self._bundle.title.encode(titles)}
-        if self._bundle.lexical is not None:
-            rows[View.LEXICAL] = self._bundle.lexical.encode(titles)
-        return [{view.value: encoded[number] for view, encoded in rows.items()} for number in range(len(titles))]
+        return self._bundle.encode_titles(titles)

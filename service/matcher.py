@@ -13,12 +13,13 @@ from index.scoring import cosine, unit_float64
 from service.answers import CompareAnswer, Match, MatchAnswer, Rejected, Verdict, in_order
 from service.batcher import Lane, Priority, run_calls
 from service.bundle.decision import Decision
+from service.bundle.variants import variant_conflict
 from service.bundle.views import Goal, View
 from service.schemas import MAX_MATCHES, MatchOptions
 from service.stages import Stages
 
+MOST_JUDGED = 1_000  # where contradicting titles leave an answer short, the search goes on, but no further than this
 Vectors = Mapping[str, NDArray[np.float32]] | Mapping[str, NDArray[np.float16]]
-Thresholds = Callable[[frozenset[str]], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,14 @@ class Candidate:
     vectors: Vectors
 
 
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A match with its evidence, and whether it counts."""
+
+    match: Match
+    is_accepted: bool
+
+
 class Matcher:
     """The decision over the nearest postings of each set of shared views. Called from the event loop."""
 
@@ -39,75 +48,99 @@ class Matcher:
         self.lane: Lane[Callable[[], list[Hit]], list[Hit]] = stages.lane("search", run_calls, threads, 1, 5.0)
 
     async def match(
-        self, vectors: Vectors, options: MatchOptions, exclude: Collection[str], started: float, offset: int = 0
+        self,
+        query: Candidate | Posting,
+        options: MatchOptions,
+        exclude: Collection[str],
+        started: float,
+        offset: int = 0,
     ) -> MatchAnswer:
         """
-        The postings that show the same product as these unit vectors (dim,), the `offset` best of them left out;
-        `started` by `perf_counter`.
+        The postings that show the same product as the query, the `offset` best of them left out; `started` by
+        `perf_counter`.
         """
-        thresholds = self._thresholds(options)
         # One more than any call may ask for, so that "there are more" is seen, and the best below the threshold too.
-        nearest = offset + MAX_MATCHES + 1
+        wanted, nearest = offset + options.limit, offset + MAX_MATCHES + 1
+        found = await self._nearest(query, options, exclude, nearest)
+        while len(found) >= nearest and sum(judged.is_accepted for judged in found) <= wanted and nearest < MOST_JUDGED:
+            nearest = min(4 * nearest, MOST_JUDGED)  # contradicting titles took the places of others
+            found = await self._nearest(query, options, exclude, nearest)
+        accepted = [judged.match for judged in found if judged.is_accepted]
+        return MatchAnswer(
+            matches=tuple(accepted[offset:wanted]),
+            goal=options.goal,
+            best_rejected=next((_rejected(judged.match) for judged in found if not judged.is_accepted), None),
+            limit_reached=len(accepted) > wanted,
+            model=self._fingerprint,
+            took_ms=ms_since(started),
+        )
+
+    def compare(self, a: Candidate | Posting, b: Candidate | Posting, started: float) -> CompareAnswer:
+        """Judge one pair: b as seen from a."""
+        shared = [view for view in View if view in a.vectors and view in b.vectors]
+        scores = {str(view): _cosine(a.vectors[view], b.vectors[view]) for view in shared}
+        judged = {goal: self._judge(a, b, scores, MatchOptions(goal=goal)) for goal in Goal} if scores else {}
+        return CompareAnswer(
+            match=judged[Goal.BALANCED].match if judged else None,
+            verdicts={goal: _verdict(judged.get(goal)) for goal in Goal},
+            model=self._fingerprint,
+            took_ms=ms_since(started),
+        )
+
+    async def _nearest(
+        self, query: Candidate | Posting, options: MatchOptions, exclude: Collection[str], nearest: int
+    ) -> list[Judged]:
+        """So many of each set of shared views, and the best below the threshold, judged, best first."""
 
         def search() -> list[Hit]:
-            return self._index.search(vectors, k=nearest, floors=thresholds, where=options.filter, exclude=exclude)
+            return self._index.search(
+                query.vectors, k=nearest, floors=lambda views: self._threshold(views, options), where=options.filter,
+                exclude=exclude,
+            )  # fmt: skip
 
         hits = await self._stages.through(self.lane, search, Priority.QUERY)
-        found = sorted((self._match(hit.posting, hit.scores, options.goal, thresholds) for hit in hits), key=_rank)
-        accepted = [match for match in found if match.score >= match.threshold]
-        rejected = (match for match in found if match.score < match.threshold)
-        return MatchAnswer(
-            matches=tuple(accepted[offset : offset + options.limit]),
-            goal=options.goal,
-            best_rejected=next((Rejected(str(m.posting_id), m.score, m.threshold, m.views) for m in rejected), None),
-            limit_reached=len(accepted) > offset + options.limit,
-            model=self._fingerprint,
-            took_ms=ms_since(started),
-        )
+        return sorted((self._judge(query, hit.posting, hit.scores, options) for hit in hits), key=_rank)
 
-    def compare(self, a: Vectors, b: Candidate | Posting, started: float) -> CompareAnswer:
-        """Judge one pair: b as seen from a."""
-        scores = {str(view): _cosine(a[view], b.vectors[view]) for view in View if view in a and view in b.vectors}
-        thresholds = self._thresholds(MatchOptions())
-        return CompareAnswer(
-            match=self._match(b, scores, Goal.BALANCED, thresholds) if scores else None,
-            verdicts={goal: self._verdict(scores, goal) for goal in Goal},
-            model=self._fingerprint,
-            took_ms=ms_since(started),
-        )
-
-    def _thresholds(self, options: MatchOptions) -> Thresholds:
+    def _threshold(self, views: frozenset[str], options: MatchOptions) -> float:
         asked = options.threshold
-        if asked is not None:
-            return lambda views: asked
-        return lambda views: self._decision.threshold(views, options.goal).score
+        return self._decision.threshold(views, options.goal).score if asked is None else asked
 
-    def _match(
-        self, other: Candidate | Posting, scores: Mapping[str, float], goal: Goal, thresholds: Thresholds
-    ) -> Match:
+    def _judge(
+        self, query: Candidate | Posting, other: Candidate | Posting, scores: Mapping[str, float], options: MatchOptions
+    ) -> Judged:
         views, score = frozenset(scores), self._decision.fuse(scores)
-        return Match(
+        conflict = variant_conflict(query.title, other.title) if View.TITLE in views else ()
+        match = Match(
             posting_id=other.posting_id,
-            probability=self._decision.probability(views, score),
+            probability=self._decision.probability(views, score, conflict),
             score=score,
-            threshold=thresholds(views),
+            threshold=self._threshold(views, options),
             views=in_order(views),
-            goal_supported=self._decision.threshold(views, goal).supported,
-            variant_conflict=(),
+            goal_supported=self._decision.threshold(views, options.goal).supported,
+            variant_conflict=conflict,
             image_score=scores.get(View.IMAGE),
             title_score=scores.get(View.TITLE),
+            lexical_score=scores.get(View.LEXICAL),
             title=other.title,
             metadata=other.metadata,
         )
-
-    def _verdict(self, scores: Mapping[str, float], goal: Goal) -> Verdict:
-        if not scores:
-            return Verdict(same_product=False, threshold=None, goal_supported=False)
-        learned = self._decision.threshold(scores, goal)
-        return Verdict(self._decision.fuse(scores) >= learned.score, learned.score, learned.supported)
+        # Who names a score of his own has decided what counts.
+        is_ruled_out = options.threshold is None and self._decision.rejects(options.goal, conflict)
+        return Judged(match, is_accepted=score >= match.threshold and not is_ruled_out)
 
 
-def _rank(match: Match) -> tuple[float, float, bytes]:
+def _verdict(judged: Judged | None) -> Verdict:
+    if judged is None:
+        return Verdict(same_product=False, threshold=None, goal_supported=False)
+    return Verdict(judged.is_accepted, judged.match.threshold, judged.match.goal_supported)
+
+
+def _rejected(match: Match) -> Rejected:
+    return Rejected(str(match.posting_id), match.score, match.threshold, match.views, match.variant_conflict)
+
+
+def _rank(judged: Judged) -> tuple[float, float, bytes]:
+    match = judged.match
     return -match.probability, -match.score, (match.posting_id or "").encode()
 
 

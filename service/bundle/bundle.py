@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -40,10 +40,12 @@ class Bundle:
         """Length of each view's vectors."""
         return {str(view): spec.dimension for view, spec in self.manifest.encoders.items()}
 
-    def encode_title(self, title: str) -> dict[View, NDArray[np.float32]]:
-        """The unit vector (dim,) of each view that a title gives. Raises ModelFault."""
-        vectors = {View.TITLE: self.title.encode([title])[0]}
-        return vectors if self.lexical is None else {**vectors, View.LEXICAL: self.lexical.encode([title])[0]}
+    def encode_titles(self, titles: Sequence[str]) -> list[dict[str, NDArray[np.float32]]]:
+        """For each title the unit vector (dim,) of each view that it gives. Raises ModelFault."""
+        rows = {View.TITLE.value: self.title.encode(titles)}
+        if self.lexical is not None:
+            rows[View.LEXICAL.value] = self.lexical.encode(titles)
+        return [{view: vectors[number] for view, vectors in rows.items()} for number in range(len(titles))]
 
 
 def load_bundle(path: Path, *, threads: int) -> Bundle:
@@ -93,5 +95,5 @@ def _check_golden(bundle: Bundle) -> None:
         image = decode_picture((golden.parent / example.picture).read_bytes(), bundle.manifest.picture.decode_side)
         tensor = picture_tensor(image, bundle.manifest.picture)
         compare_golden(golden, example.vectors.get(View.IMAGE, ()), bundle.image.encode(tensor[None])[0])
-        for view, vector in bundle.encode_title(example.title).items():
-            compare_golden(golden, example.vectors.get(view, ()), vector)
+        for view, vector in bundle.encode_titles([example.title])[0].items():
+            compare_golden(golden, example.vectors.get(View(view), ()), vector)

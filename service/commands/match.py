@@ -57,8 +57,10 @@ def table(answer: MatchAnswer) -> str:
     nearest = answer.best_rejected
     if nearest is None:
         return "No match, and nothing near."
-    near = printable(nearest.posting_id)
-    return f"No match. Nearest is {near}: score {nearest.score:.3f}, needed {nearest.threshold:.3f}."
+    why = f"score {nearest.score:.3f}, needed {nearest.threshold:.3f}"
+    if nearest.variant_conflict:
+        why = f"the titles contradict each other, {printable(', '.join(nearest.variant_conflict))}"
+    return f"No match. Nearest is {printable(nearest.posting_id)}: {why}."
 
 
 def _line(one: Match, width: int) -> str:

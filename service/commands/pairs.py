@@ -45,8 +45,8 @@ def pairs(
     Write every matched pair of stored postings as lines of JSON.
 
     Each pair once, the smaller id first: a, b, probability, score, threshold, views, goal_supported, variant_conflict,
-    image_score, title_score. With --out a run that was broken off goes on where it was: until it is done the lines are
-    in FILE.partial, and FILE.progress says how far they are. What is added meanwhile may be left out.
+    image_score, title_score, lexical_score. With --out a run that was broken off goes on where it was: until it is done
+    the lines are in FILE.partial, and FILE.progress says how far they are. What is added meanwhile may be left out.
 
     \b
     Examples:  kembar pairs --out pairs.ndjson

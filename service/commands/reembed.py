@@ -184,14 +184,15 @@ def _encoded(bundle: Bundle, originals: Iterator[Original]) -> Iterator[Encoded]
 
 def _encode(bundle: Bundle, batch: list[Original]) -> list[Encoded]:
     titles = list({one.title: None for one in batch if one.title is not None})
-    by_title: dict[str | None, Vector] = dict(zip(titles, bundle.title.encode(titles), strict=True)) if titles else {}
+    by_title = dict(zip(titles, bundle.encode_titles(titles), strict=True)) if titles else {}
     # Variants of a product lie side by side and share a picture.
     pictures = {one.row.content.image_digest: one.picture for one in batch if one.picture is not None}
     by_digest = dict(zip(pictures, _image_vectors(bundle, list(pictures.values())), strict=True))
     encoded: list[Encoded] = []
     for one in batch:
-        found = {View.IMAGE: by_digest.get(one.row.content.image_digest), View.TITLE: by_title.get(one.title)}
-        encoded.append((one, {view: vector for view, vector in found.items() if vector is not None}))
+        picture = by_digest.get(one.row.content.image_digest)
+        image = {} if picture is None else {View.IMAGE.value: picture}
+        encoded.append((one, image if one.title is None else image | by_title[one.title]))
     return encoded
 
 

@@ -47,7 +47,10 @@ export function matchCard(match, href) {
 
 /** The nearest posting that is no match; its title is null where it has none or could not be had. */
 export function rejectedCard(rejected, title, href) {
-  const why = `It scored ${rejected.score.toFixed(3)}; ${rejected.threshold.toFixed(3)} was needed.`;
+  const contradiction = rejected.variant_conflict.join(", ");
+  const why = contradiction
+    ? `The titles contradict each other: ${contradiction}.`
+    : `It scored ${rejected.score.toFixed(3)}; ${rejected.threshold.toFixed(3)} was needed.`;
   return make(
     "li",
     { className: "card" },
@@ -70,6 +73,7 @@ function percent(probability) {
 function bars(match) {
   const all = make("div", { className: "bars" }, bar("Overall", match.score, match.threshold));
   all.append(bar("Picture", match.image_score), bar("Title", match.title_score));
+  if (match.lexical_score !== null) all.append(bar("Wording", match.lexical_score));
   return all;
 }
 

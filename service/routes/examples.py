@@ -8,7 +8,7 @@ from service.bundle.views import Goal
 
 _ID, _TITLE, _MODEL = "MH01-XS-Black", "Chaz Kangeroo Hoodie, black, XS", "sha256:3f9c"
 _BOTH = ("image", "title")
-_MATCH = answers.Match(_ID, 0.97, 0.913, 0.74, _BOTH, True, (), 0.871, 0.988, _TITLE, {"shop": "one"})
+_MATCH = answers.Match(_ID, 0.97, 0.913, 0.74, _BOTH, True, (), 0.871, 0.988, 0.902, _TITLE, {"shop": "one"})
 _REJECTED = answers.Rejected("MH02-S-Red", 0.731, 0.74, _BOTH)
 MATCHES = answers.MatchAnswer((_MATCH,), Goal.BALANCED, _REJECTED, False, _MODEL, 31.2)
 _TIMES = datetime(2026, 1, 5, 10, tzinfo=UTC), datetime(2026, 1, 6, 11, 30, tzinfo=UTC)

@@ -31,8 +31,8 @@ async def match(request: Request) -> Response:
     no_query(request)
     services = services_of(request)
     wanted = await from_form_or_json(request, MatchRequest)
-    vectors = await services.encoder.vectors(wanted.image, wanted.title, Priority.QUERY)
-    return _counted(services, await services.matcher.match(vectors, wanted, wanted.exclude, started))
+    query = await _encoded(services, wanted)
+    return _counted(services, await services.matcher.match(query, wanted, wanted.exclude, started))
 
 
 @router.get(
@@ -48,7 +48,7 @@ async def match_stored(request: Request) -> Response:
     options = from_query(request, StoredMatchOptions)
     posting = await services.catalogue.get(path_id(request))
     itself = [posting.posting_id]
-    return _counted(services, await services.matcher.match(posting.vectors, options, itself, started, options.offset))
+    return _counted(services, await services.matcher.match(posting, options, itself, started, options.offset))
 
 
 @router.post(
@@ -64,7 +64,7 @@ async def compare(request: Request) -> Response:
     services = services_of(request)
     pair = await from_json(request, CompareRequest)
     a, b = await _candidate(services, pair.a), await _candidate(services, pair.b)
-    return json_answer(services.matcher.compare(a.vectors, b, started))
+    return json_answer(services.matcher.compare(a, b, started))
 
 
 @router.post(
@@ -90,6 +90,10 @@ def _counted(services: Services, answer: MatchAnswer) -> Response:
 
 async def _candidate(services: Services, side: Side) -> Candidate | Posting:
     if side.posting_id is None:
-        vectors = await services.encoder.vectors(side.image, side.title, Priority.QUERY)
-        return Candidate(None, side.title, {}, vectors)
+        return await _encoded(services, side)
     return await services.catalogue.get(side.posting_id)
+
+
+async def _encoded(services: Services, content: Content) -> Candidate:
+    vectors = await services.encoder.vectors(content.image, content.title, Priority.QUERY)
+    return Candidate(None, content.title, {}, vectors)

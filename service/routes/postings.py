@@ -15,6 +15,7 @@ from service import openapi
 from service.answers import MatchAnswer, Page, PostingAnswer, WrittenAnswer, in_order, json_answer
 from service.bundle.picture import thumbnail
 from service.catalogue import Stored
+from service.matcher import Candidate
 from service.posting_ids import cursor_of, path_id
 from service.requests import FORM, JSON, etag, from_form, from_json, from_query, no_query, precondition_of
 from service.routes.examples import CREATED, PAGE, POSTING, REPLACED
@@ -53,7 +54,8 @@ async def put(request: Request) -> Response:
     stored = await services.catalogue.put(posting_id, draft.image, draft.title, draft.metadata, precondition)
     if options.matches == "false":
         return _written(posting_id, stored, None)
-    matches = await services.matcher.match(stored.vectors, MatchOptions(), [posting_id], started)
+    query = Candidate(None, draft.title, {}, stored.vectors)
+    matches = await services.matcher.match(query, MatchOptions(), [posting_id], started)
     services.metrics.matches(len(matches.matches))
     return _written(posting_id, stored, matches)
 

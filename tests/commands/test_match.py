@@ -24,6 +24,7 @@ def found(posting_id: str, title: str | None, score: float = 0.913) -> Fields:
         "variant_conflict": [],
         "image_score": None,
         "title_score": score,
+        "lexical_score": None,
         "title": title,
         "metadata": {},
     }
@@ -79,13 +80,17 @@ def test_matches_are_a_table(service: FakeService, url: str, tmp_path: Path) -> 
 
 def test_no_match_says_how_near(service: FakeService, url: str) -> None:
     """No match is an answer, and it says what came nearest and what it lacked."""
-    near: Fields = {"posting_id": "MH02", "score": 0.731, "threshold": 0.74, "views": ["title"]}
-    service.script.extend([answer(200, answered(best_rejected=near)), answer(200, answered())])
+    near: Fields = {"posting_id": "MH02", "score": 0.731, "threshold": 0.74, "views": ["title"], "variant_conflict": []}
+    other: Fields = {**near, "score": 0.9, "variant_conflict": ["2 kg / 1 kg"]}
+    service.script.extend([answer(200, answered(best_rejected=one)) for one in (near, other, None)])
 
-    first, second = run("--title", "hoodie", "--url", url), run("--title", "hoodie", "--url", url)
+    said = [run("--title", "hoodie", "--url", url) for _ in range(3)]
 
-    assert (first.exit_code, first.stdout) == (0, "No match. Nearest is MH02: score 0.731, needed 0.740.\n")
-    assert (second.exit_code, second.stdout) == (0, "No match, and nothing near.\n")
+    assert [(one.exit_code, one.stdout) for one in said] == [
+        (0, "No match. Nearest is MH02: score 0.731, needed 0.740.\n"),
+        (0, "No match. Nearest is MH02: the titles contradict each other, 2 kg / 1 kg.\n"),
+        (0, "No match, and nothing near.\n"),
+    ]
 
 
 def test_json_is_the_whole_answer(service: FakeService, url: str) -> None:

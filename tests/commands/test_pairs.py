@@ -128,7 +128,7 @@ def test_the_question_is_passed_on(service: LiveService, postings: list[Posting]
     assert exact.keys() == {pair for pair, (_, score) in brute_force(mugs).items() if score == 1}
     assert list(first) == [
         *("a", "b", "probability", "score", "threshold", "views", "goal_supported", "variant_conflict"),
-        *("image_score", "title_score"),
+        *("image_score", "title_score", "lexical_score"),
     ]
 
 

@@ -101,7 +101,9 @@ class IndexMachine(RuleBasedStateMachine):
     @rule(posting_id=ids, title=st.none() | titles, vector=title_vectors, metadata=st.none() | metadatas)
     def patch(self, posting_id: str, title: str | None, vector: int, metadata: Mapping[str, JsonValue] | None) -> None:
         title_vector = None if title is None else TITLES[vector]
-        future = self.index.patch(Patch(posting_id, title, title_vector, metadata=metadata))
+        future = self.index.patch(
+            Patch(posting_id, title, {} if title_vector is None else {"title": title_vector}, metadata=metadata)
+        )
         if posting_id not in self.known:
             with pytest.raises(UnknownPosting):
                 future.result(10)

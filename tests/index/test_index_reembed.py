@@ -117,7 +117,7 @@ def write_in_between(path: Path) -> dict[str, bytes]:
     with closing(opened(path, OLD)) as index:
         for one in changed:
             index.put(one).result(10)
-        index.patch(Patch("p01", "cup", embed(OLD, "cup", None)["title"])).result(10)
+        index.patch(Patch("p01", "cup", {"title": embed(OLD, "cup", None)["title"]})).result(10)
         index.patch(Patch("p04", metadata={"n": "four"})).result(10)
         for posting_id in ("p02", "p05"):
             index.delete(posting_id).result(10)

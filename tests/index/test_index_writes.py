@@ -161,7 +161,7 @@ def test_a_patch_changes_only_what_it_names(open_index: OpenIndex) -> None:
     index = open_index()
     index.put(Draft("a", "mug", {"n": 1}, VECTORS, "ab" * 32, b"jpeg")).result(10)
     new_title = unit(RNG, 4)
-    index.patch(Patch("a", "cup", new_title)).result(10)
+    index.patch(Patch("a", "cup", {"title": new_title})).result(10)
     posting = index.get("a")
     assert (posting.title, posting.metadata, posting.image_digest) == ("cup", {"n": 1}, "ab" * 32)
     np.testing.assert_array_equal(posting.vectors["image"], VECTORS["image"].astype(np.float16))
@@ -174,7 +174,7 @@ def test_a_patch_can_give_the_first_title(open_index: OpenIndex) -> None:
     """A posting with a picture alone moves to the view set with both, and is found by its title at once."""
     index = open_index()
     index.put(Draft("a", None, {}, {"image": VECTORS["image"]}, "ab" * 32)).result(10)
-    index.patch(Patch("a", "mug", VECTORS["title"])).result(10)
+    index.patch(Patch("a", "mug", {"title": VECTORS["title"]})).result(10)
     assert index.counts() == {"image+title": 1}
     (hit,) = index.search({"title": VECTORS["title"]}, k=5, floors=lambda views: 0.0)
     assert (hit.posting.posting_id, hit.score) == ("a", 1.0)
@@ -184,7 +184,7 @@ def test_a_patch_that_changes_nothing_says_so(open_index: OpenIndex) -> None:
     """The same title and metadata keep the revision."""
     index = open_index()
     first = index.put(Draft("a", "mug", {"n": 1}, VECTORS)).result(10)
-    written = index.patch(Patch("a", "mug", VECTORS["title"], metadata={"n": 1})).result(10)
+    written = index.patch(Patch("a", "mug", {"title": VECTORS["title"]}, metadata={"n": 1})).result(10)
     assert written == Written(first.revision, created=False, changed=False)
 
 

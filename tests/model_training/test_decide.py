@@ -1,5 +1,7 @@
 """Learned thresholds and calibration against exhaustive search."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -94,3 +96,18 @@ def test_calibration_is_monotone_and_near_the_truth() -> None:
         gap = np.average(probability[part], weights=weight[part]) - np.average(right[part], weights=weight[part])
         error += abs(gap) * weight[part].sum() / weight.sum()
     assert error < 0.02
+
+
+def test_conflicts_are_calibrated_apart_and_left_out_of_strict_goals() -> None:
+    """Contradicting candidates, all wrong, get a probability near 0 of their own; balanced then needs a lower score."""
+    plain = noisy_ranking(200, 3, wrong=0.6)
+    conflict = ~plain.right & (np.random.default_rng(1).random(plain.right.shape) < 0.8)
+    told, untold = fit_decision(replace(plain, conflict=conflict), seed=0), fit_decision(plain, seed=0)
+    assert told.conflict_calibration is not None
+    assert max(told.conflict_calibration.probabilities) == 0
+    assert untold.conflict_calibration is None
+    assert told.thresholds[Goal.BALANCED].score < untold.thresholds[Goal.BALANCED].score
+    assert told.thresholds[Goal.RECALL_90] == untold.thresholds[Goal.RECALL_90]
+    assert np.interp(0.8, told.calibration.scores, told.calibration.probabilities) > np.interp(
+        0.8, untold.calibration.scores, untold.calibration.probabilities
+    )

@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 
 from model_training.metrics import f1_mean, f1_mean_alone, f1_mean_others, f1_pairs, f1s_at, query_only, recall_at_1
 from model_training.ranking import ANSWERS, Ranking, rank, sweep
+from service.bundle.variants import variant_conflict
 
 
 def unit_rows(n: int, dimension: int, seed: int) -> NDArray[np.float32]:
@@ -88,3 +89,21 @@ def test_recall_at_1_looks_at_answerable_queries_alone() -> None:
         groups=np.array([0, 1, 2]),
     )
     assert recall_at_1(ranking) == 0.5
+
+
+def test_contradicting_titles_are_noted_and_taken_out(gallery) -> None:
+    """`conflict` is what the two titles say; without those the nearest others move up, exactly as far as needed."""
+    vectors, groups, _ = gallery
+    titles = [None if number % 11 == 0 else f"tea {250 * (1 + number % 3)} ml" for number in range(120)]
+    queries = np.arange(120)
+    ranking = rank(vectors, groups, queries, titles=titles)
+    agreeing = ranking.agreeing().first()
+    for query in queries:
+        others = queries[queries != query]
+        order = others[np.argsort(-(vectors[others] @ vectors[query]), kind="stable")]
+        conflict = np.array([bool(variant_conflict(titles[query], titles[other])) for other in order])
+        assert (ranking.conflict[query][: len(order)] == conflict).all()
+        kept = order[~conflict][: ANSWERS - 1]
+        finite = np.isfinite(agreeing.scores[query])
+        assert np.allclose(agreeing.scores[query][finite], vectors[kept] @ vectors[query], atol=1e-5)
+        assert (agreeing.right[query][finite] == (groups[kept] == groups[query])).all()

@@ -150,14 +150,20 @@ def test_everything_in_an_answer(desk: Visit) -> None:
         "variant_conflict": ["500 ml / 250 ml"],
         "image_score": -0.125,
         "title_score": 0.725,
+        "lexical_score": 0.8,
         "title": None,
         "metadata": {},
     }
     answer = {"matches": [match, {**match, "probability": 0.001}], "goal": "balanced", "took_ms": 7.0}
-    answer |= {"best_rejected": None, "limit_reached": True, "model": "sha256:fake"}
+    other = {"posting_id": "red-2", "score": 0.9, "threshold": 0.8, "views": ["title"]}
+    answer |= {
+        "best_rejected": {**other, "variant_conflict": ["1 kg / 2 kg"]},
+        "limit_reached": True,
+        "model": "sha256:fake",
+    }
     desk.page.route("**/v1/matches", lambda route: route.fulfill(json=answer))
     page = desk.open("#title=anything")
-    figures = ["0.300, needed -0.250", "-0.125", "0.725"]
+    figures = ["0.300, needed -0.250", "-0.125", "0.725", "0.800"]
     assert shown(page) == [("red-1", "12 %", figures), ("red-1", "Under 1 %", figures)]
     expect(page.locator("#gallery > li").first).to_contain_text("But the titles differ: 500 ml / 250 ml")
     expect(page.locator("#gallery > li").first).to_contain_text("Without a title")
@@ -166,7 +172,7 @@ def test_everything_in_an_answer(desk: Visit) -> None:
         "There are more; these are the best. The line at this strictness was learned from few examples: "
         "take it as a hint. Answered in 7.0 ms."
     )
-    expect(page.locator("#rejected")).to_be_hidden()
+    expect(page.locator("#rejected")).to_contain_text("The titles contradict each other: 1 kg / 2 kg.")
 
 
 def test_hostile_title(visit: Visit) -> None:
