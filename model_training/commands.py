@@ -52,22 +52,30 @@ _CACHE = click.option(
 _RECIPE = TypeAdapter(Recipe)
 
 
-def _recipe_options(command: Callable[..., None]) -> Callable[..., None]:
+_FIELDS = tuple(field.name for field in dataclasses.fields(Recipe))
+_PAPER = ("picture_backbone", "picture_weights", "title_backbone", "image_size", "max_tokens", "epochs", "seed")
+
+
+def _recipe_options(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """One option per field of `Recipe`, so that the two cannot part; click refuses what the field would."""
-    told = _RECIPE.json_schema()["properties"]
-    for field in reversed(dataclasses.fields(Recipe)):
-        known, kind = told[field.name], type(field.default)
-        limits: click.ParamType[Any] = click.STRING
-        if issubclass(kind, StrEnum):
-            limits = click.Choice([member.value for member in kind])
-        elif kind is int:
-            limits = click.IntRange(known["minimum"], known.get("maximum"))
-        elif kind is float:
-            least = known.get("minimum", known.get("exclusiveMinimum"))
-            limits = click.FloatRange(least, known.get("maximum"), min_open="exclusiveMinimum" in known)
-        flag = f"--{field.name.replace('_', '-')}"
-        command = click.option(flag, type=limits, default=str(field.default), help=known["description"])(command)
-    return command
+
+    def with_options(command: Callable[..., None]) -> Callable[..., None]:
+        told = _RECIPE.json_schema()["properties"]
+        for field in (field for field in reversed(dataclasses.fields(Recipe)) if field.name in names):
+            known, kind = told[field.name], type(field.default)
+            limits: click.ParamType[Any] = click.STRING
+            if issubclass(kind, StrEnum):
+                limits = click.Choice([member.value for member in kind])
+            elif kind is int:
+                limits = click.IntRange(known["minimum"], known.get("maximum"))
+            elif kind is float:
+                least = known.get("minimum", known.get("exclusiveMinimum"))
+                limits = click.FloatRange(least, known.get("maximum"), min_open="exclusiveMinimum" in known)
+            flag = f"--{field.name.replace('_', '-')}"
+            command = click.option(flag, type=limits, default=str(field.default), help=known["description"])(command)
+        return command
+
+    return with_options
 
 
 @main.command()
@@ -79,7 +87,7 @@ def _recipe_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.option(
     "--notes", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Markdown for the model card."
 )
-@_recipe_options
+@_recipe_options(*_FIELDS)
 def train(
     csv: Path,
     images: Path,
@@ -108,12 +116,12 @@ def train(
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder of the report.")
 @_CACHE
 @click.option("--seeds", type=click.IntRange(1), default=3, help="Runs of each loss in the comparison of losses.")
-@_recipe_options
+@_recipe_options(*_PAPER)
 def paper(csv: Path, images: Path, out: Path, cache: Path, seeds: int, **options: str | float) -> None:
     """Run the whole grid of the paper on CSV and write its tables and figures.
 
-    Of the options that `train` has, backbones, picture size, tokens, epochs and seed count; the grid sets the others.
-    Broken off, the same command goes on with the next cell.
+    Both networks over views, margins and negatives, learning rates and batches, hard negatives; then four losses on the
+    learner that bundles ship. Broken off, the same command goes on with the next run.
 
     Example: kembar-train paper shop/postings.csv --images shop/images --out reports/paper
     """
@@ -139,6 +147,26 @@ def evaluate(bundle: Path, csv: Path, images: Path, cache: Path) -> None:
 
         table = render_table(evaluate_bundle(bundle, csv, images, cache))
     click.echo(table)
+
+
+@main.command()
+@click.argument("bundle", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@_CSV
+@_IMAGES
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="HTML file to write.")
+@_CACHE
+def report(bundle: Path, csv: Path, images: Path, out: Path, cache: Path) -> None:
+    """Write one HTML file about BUNDLE on CSV: what each part is worth, thresholds, calibration, the worst mistakes.
+
+    On the catalogue that the bundle was trained on, its test part asks; on another, every posting.
+
+    Example: kembar-train report bundles/mine shop/postings.csv --images shop/images --out report.html
+    """
+    with _explained():
+        from model_training.report.page import write_report
+
+        write_report(bundle, csv, images, out, cache)
+    click.echo(f"report written to {out}")
 
 
 @contextmanager

@@ -69,14 +69,27 @@ def evaluate_bundle(bundle: Path, csv: Path, images: Path, cache: Path) -> list[
     return list(evaluate(loaded.manifest, vectors, catalogue.groups, catalogue.titles, np.arange(len(catalogue))))
 
 
+HEADER = (
+    "views",
+    "queries",
+    "threshold",
+    "f1_mean",
+    "f1_mean_others",
+    "f1_harmonic",
+    "f1_pairs",
+    "best f1_mean",
+    "recall@1",
+)
+
+
+def cells_of(row: Row) -> list[str]:
+    """One line of the table, blank where a figure has no meaning."""
+    f1s = (row.f1s.mean, row.f1s.others, row.f1s.harmonic, row.f1s.pairs)
+    figures = (row.threshold, *f1s, row.best_f1_mean, row.recall_at_1)
+    return [row.name, str(row.queries), *("" if np.isnan(figure) else f"{figure:.4f}" for figure in figures)]
+
+
 def render_table(rows: list[Row]) -> str:
     """A Markdown table."""
-    lines = [
-        "| views | queries | threshold | f1_mean | f1_mean_others | f1_harmonic | f1_pairs | best f1_mean | recall@1 |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    for row in rows:
-        figures = (row.threshold, row.f1s.mean, row.f1s.others, row.f1s.harmonic, row.f1s.pairs, row.best_f1_mean)
-        cells = ["" if np.isnan(figure) else f"{figure:.4f}" for figure in (*figures, row.recall_at_1)]
-        lines.append(f"| {row.name} | {row.queries} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+    lines = [HEADER, ["---"] * len(HEADER), *map(cells_of, rows)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines).replace("| --- ", "|---").replace("--- |", "---|")

@@ -19,11 +19,13 @@ class Ranking:
     """
     The nearest other postings of each query, falling by score.
 
-    `scores` (n, k) float32, cosine or fused; -inf where the gallery ran out. `right` (n, k) bool, same product.
+    `rows` (n, k) int64 of the gallery; `scores` (n, k) float32, cosine or fused, -inf where the gallery ran out.
+    `right` (n, k) bool, same product.
     `conflict` (n, k) bool: the two titles contradict each other. `truth` (n,) int64: how many other postings of the
     product the gallery holds. `groups` (n,): the query's product.
     """
 
+    rows: NDArray[np.int64]
     scores: NDArray[np.float32]
     right: NDArray[np.bool_]
     conflict: NDArray[np.bool_]
@@ -36,10 +38,15 @@ class Ranking:
         conflict = np.take_along_axis(self.conflict, order, 1)
         return replace(
             self,
+            rows=np.take_along_axis(self.rows, order, 1),
             scores=np.where(conflict, np.float32(-np.inf), np.take_along_axis(self.scores, order, 1)),
             right=np.take_along_axis(self.right, order, 1) & ~conflict,
             conflict=np.zeros_like(conflict),
         )
+
+    def numbered(self, numbers: NDArray[np.int64]) -> "Ranking":
+        """The same, each gallery row named by its number in `numbers`."""
+        return replace(self, rows=numbers[self.rows])
 
     def first(self) -> "Ranking":
         """As many as an answer may hold."""
@@ -48,7 +55,13 @@ class Ranking:
     def nearest(self, count: int) -> "Ranking":
         """Only the nearest `count` of each query."""
         width = slice(count)
-        return replace(self, scores=self.scores[:, width], right=self.right[:, width], conflict=self.conflict[:, width])
+        return replace(
+            self,
+            rows=self.rows[:, width],
+            scores=self.scores[:, width],
+            right=self.right[:, width],
+            conflict=self.conflict[:, width],
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +114,7 @@ def rank(
     allowed = keys[rows] != keys[queries][:, None]
     same_key_in_group = _count_pairs(groups, keys, queries)
     return Ranking(
+        rows=rows,
         scores=np.where(allowed, scores.clip(-1, 1), -np.inf).astype(np.float32),
         right=(groups[rows] == groups[queries][:, None]) & allowed,
         conflict=np.zeros(rows.shape, dtype=np.bool_) if titles is None else _conflicts(titles, queries, rows),

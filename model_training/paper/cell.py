@@ -98,10 +98,11 @@ def paper_grid(epochs: int) -> list[Cell]:
 
 
 def loss_grid(epochs: int, seeds: int) -> list[Cell]:
-    """Four losses on the learner that bundles ship, for each view, with several seeds: which should be the default?"""
+    """Four losses, two rates, on the learner that bundles ship, per view and seed: which should be the default?"""
     return [
-        Cell(Network.KEMBAR, (view,), 0.0, 10, loss, learning_rate=0.1, epochs=epochs, seed=seed)
-        for view in View
+        Cell(Network.KEMBAR, (view,), 0.0, 10, loss, learning_rate=rate, epochs=epochs, seed=seed)
+        for view in BOTH
         for loss in Loss
+        for rate in (0.1, 0.01)
         for seed in range(seeds)
     ]

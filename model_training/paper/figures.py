@@ -3,20 +3,14 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.manifold import TSNE
 
 from model_training.paper.cell import BOTH, MARGINS, VIEWS, Cell, Network
 from model_training.paper.run import Result, drawn_vectors
 from model_training.paper.study import Study
+from model_training.plots import Axes, draw_groups, panels, save
 from service.bundle.views import view_set_key
-
-matplotlib.use("Agg")  # files only: a server has no screen
-
-from matplotlib import pyplot as plt  # after the choice of its backend
-from matplotlib.axes import Axes  # as above
 
 Panel = tuple[str, Mapping[str, NDArray[np.float32]], str]  # caption, vectors of ten groups, which part
 
@@ -48,7 +42,7 @@ def _is_curve(cell: Cell) -> bool:
 
 
 def _draw_curves(results: Sequence[Result], path: Path) -> None:
-    _, axes = plt.subplots(2, len(results), figsize=(4 * len(results), 6), squeeze=False, sharex=True)
+    figure, axes = panels(len(results), rows=2)
     for column, result in enumerate(results):
         train = np.array([(epoch.train.loss, epoch.train.f1) for epoch in result.epochs])
         validation = np.array([(epoch.validation.loss, epoch.validation.f1) for epoch in result.epochs])
@@ -59,24 +53,11 @@ def _draw_curves(results: Sequence[Result], path: Path) -> None:
             axis.set_title(f"{view_set_key(result.cell.views)}: {name}")
         axes[1][column].set_xlabel("epoch")
     axes[0][0].legend()
-    _save(path)
+    save(figure, path)
 
 
-def _draw_panels(panels: Sequence[Panel], path: Path) -> None:
-    _, axes = plt.subplots(1, len(panels), figsize=(4.5 * len(panels), 4.5), squeeze=False)
-    for axis, (caption, drawn, part) in zip(axes[0], panels, strict=True):
-        vectors, groups = drawn[part], drawn[f"{part}_groups"]
-        points = TSNE(perplexity=min(15, len(vectors) - 1), random_state=0, init="pca").fit_transform(vectors)
-        for number, group in enumerate(np.unique(groups)):
-            own = points[groups == group]
-            axis.scatter(own[:, 0], own[:, 1], s=22, color=plt.get_cmap("tab10")(number))
-        axis.set_title(caption)
-        axis.set_xticks([])
-        axis.set_yticks([])
-    _save(path)
-
-
-def _save(path: Path) -> None:
-    plt.tight_layout()
-    plt.savefig(path, dpi=110)
-    plt.close()
+def _draw_panels(drawn: Sequence[Panel], path: Path) -> None:
+    figure, axes = panels(len(drawn), height=4.4)
+    for axis, (caption, vectors, part) in zip(axes[0], drawn, strict=True):
+        draw_groups(axis, vectors[part], vectors[f"{part}_groups"], caption)
+    save(figure, path)

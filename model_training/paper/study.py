@@ -49,7 +49,7 @@ def open_study(csv: Path, images: Path, recipe: Recipe, cache: Path) -> Study:
     groups = catalogue.groups[both]
     train, validation = split_groups(groups, seed=recipe.seed)
     return Study(
-        features={view: torch.from_numpy(computed[view][rows[view][both]]) for view in View},
+        features={view: torch.from_numpy(computed[view][rows[view][both]]) for view in computed},
         groups=groups,
         train=train,
         validation=validation,

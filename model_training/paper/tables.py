@@ -69,16 +69,16 @@ def negatives_table(results: Sequence[Result]) -> str:
 
 def loss_table(results: Sequence[Result]) -> str:
     """Four losses on Kembar's learner: mean and standard deviation over seeds."""
-    figures: dict[tuple[str, str], list[tuple[float, ...]]] = {}
+    figures: dict[tuple[str, str, str], list[tuple[float, ...]]] = {}
     for result in results:
         if result.cell.network is Network.KEMBAR and (found := result.searched):
-            key = view_set_key(result.cell.views), result.cell.loss.value
+            key = view_set_key(result.cell.views), result.cell.loss.value, f"{result.cell.learning_rate:g}"
             figures.setdefault(key, []).append((*_four(found.validation), found.best_validation, found.recall_at_1))
     rows = []
     for key, runs in figures.items():
         spread = zip(np.mean(runs, axis=0), np.std(runs, axis=0), strict=True)
         rows.append((*key, len(runs), *(f"{mean:.4f} ± {deviation:.4f}" for mean, deviation in spread)))
-    return _markdown(["views", "loss", "seeds", *_F1S, "best f1_harmonic", "recall@1"], rows)
+    return _markdown(["views", "loss", "rate", "seeds", *_F1S, "best f1_harmonic", "recall@1"], rows)
 
 
 def _is_plain(cell: Cell, network: Network) -> bool:

@@ -20,6 +20,7 @@ from model_training.paper.study import Study
 
 KEMBAR_DIMENSION = 256
 _PER_GROUP = 4  # postings of a group in a batch of the losses that compare a whole batch
+_CENTRES_FASTER = 1000  # ArcFace's class centres start at random: slower ones drag every posting to one place
 Rows = NDArray[np.int64]
 BatchLoss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -96,9 +97,10 @@ def train_cell(trainee: Trainee) -> Iterator[Epoch]:
         for part in (study.train, study.validation)
     ]
     batch_loss, extra = _batch_loss(study, cell, trainee)
-    parameters = [*trainee.network.parameters(), *extra]
     if cell.epochs:
-        optimizer = torch.optim.SGD(parameters, lr=cell.learning_rate, momentum=0.9)
+        learned = {"params": list(trainee.network.parameters()), "lr": cell.learning_rate}
+        centres = {"params": extra, "lr": cell.learning_rate * _CENTRES_FASTER}
+        optimizer = torch.optim.SGD([learned, centres] if extra else [learned], momentum=0.9)
         schedule = torch.optim.lr_scheduler.StepLR(optimizer, step_size=7, gamma=0.1)
     yield Epoch(*(trainee.judge(pairs) for pairs in watched))
     for epoch in range(cell.epochs):
@@ -132,7 +134,7 @@ def _losses(trainee: Trainee, batch_loss: BatchLoss | None, rng: np.random.Gener
     if batch_loss is None:
         pairs = _pairs_of(study, study.train, cell.num_neg, rng)
         if cell.negatives is Negatives.HARDEST:
-            pairs = _with_hardest(trainee, pairs)
+            pairs = with_hardest(trainee, pairs)
         for start in range(0, len(pairs.left), cell.batch_size):
             part = slice(start, start + cell.batch_size)
             yield trainee.judge_pairs(Pairs(pairs.left[part], pairs.right[part], pairs.same[part]))[1]
@@ -152,7 +154,7 @@ def _batch_loss(study: Study, cell: Cell, trainee: Trainee) -> tuple[BatchLoss |
         Loss.TRIPLET: lambda: losses.TripletMarginLoss(margin=0.1),
         Loss.CONTRAST: lambda: losses.SupConLoss(temperature=0.1),
         Loss.ARCFACE: lambda: losses.ArcFaceLoss(
-            int(study.groups.max()) + 1, trainee.vectors(study.train[:1]).shape[1]
+            int(study.groups.max()) + 1, trainee.vectors(study.train[:1]).shape[1], scale=16
         ),
     }
     if cell.loss not in made or cell.network is Network.PAIRS:
@@ -168,7 +170,7 @@ def _pairs_of(study: Study, part: Rows, num_neg: int, rng: np.random.Generator) 
     return Pairs(part[pairs.left], part[pairs.right], pairs.same)
 
 
-def _with_hardest(trainee: Trainee, pairs: Pairs) -> Pairs:
+def with_hardest(trainee: Trainee, pairs: Pairs) -> Pairs:
     """The same pairs, each stranger replaced by one of the nearest of other groups as the network stands."""
     study = trainee.study
     vectors, groups = trainee.vectors(study.train), study.groups[study.train]

@@ -19,6 +19,7 @@ def noisy_ranking(groups: int, seed: int, *, wrong: float = 0.3) -> Ranking:
     scores = np.where(right, rng.normal(0.8, 0.1, (n, 10)), rng.normal(wrong, 0.13, (n, 10))).clip(-1, 1)
     order = np.argsort(-scores, axis=1)
     return Ranking(
+        rows=order,
         scores=np.take_along_axis(scores, order, 1).astype(np.float32),
         right=np.take_along_axis(right, order, 1),
         conflict=np.zeros_like(right),

@@ -82,6 +82,7 @@ def test_query_only_row_is_what_a_threshold_above_all_gives(gallery) -> None:
 def test_recall_at_1_looks_at_answerable_queries_alone() -> None:
     """A query whose product has no other posting does not count."""
     ranking = Ranking(
+        rows=np.zeros((3, 1), dtype=np.int64),
         scores=np.array([[0.9], [0.8], [0.7]], dtype=np.float32),
         right=np.array([[True], [False], [False]]),
         conflict=np.zeros((3, 1), dtype=bool),

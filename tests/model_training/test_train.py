@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -61,9 +62,9 @@ def bundle(trained: tuple[Path, subprocess.CompletedProcess[str]]) -> Bundle:
 def test_a_stranger_trains_a_bundle_that_serves(bundle: Bundle) -> None:
     """With the shipped backbone and no hub, the sample catalogue becomes a bundle with three decided view sets."""
     manifest = bundle.manifest
-    assert set(manifest.decisions) == {"image", "title", "image+title"}
+    assert set(manifest.decisions) == {"image", "title+lexical", "image+title+lexical"}
     assert "mobilenet_v2.safetensors" in manifest.provenance["picture_backbone"]
-    assert bundle.dimensions == {"image": 256, "title": 256}
+    assert bundle.dimensions == {"image": 256, "title": 256, "lexical": 512}
     for decision in manifest.decisions.values():
         thresholds = decision.thresholds
         assert thresholds[Goal.RECALL_90].score <= thresholds[Goal.PRECISION_99].score
@@ -96,7 +97,22 @@ def test_evaluate_prints_the_query_only_row_and_beats_it(bundle: Bundle, shop: P
     ).stdout
     rows = {line.split("|")[1].strip(): line.split("|") for line in said.splitlines()}
     assert "f1_mean" in rows["views"][4]
-    assert float(rows["image+title"][4]) > float(rows["query only"][4]) + 0.05
+    assert float(rows["image+title+lexical"][4]) > float(rows["query only"][4]) + 0.05
+
+
+def test_the_report_shows_the_bundle_on_its_test_part(bundle: Bundle, shop: Path) -> None:
+    """One file without a reference to anything outside, with every row of the ablation and the postings asked."""
+    out = shop / "report.html"
+    run(
+        "report", bundle.path, shop / "postings.csv", "--images", shop / "images", "--out", out,
+        "--cache", shop / "cache",
+    )  # fmt: skip
+    page = out.read_text(encoding="utf-8")
+    rows = ("query only", "perceptual hash", "TF-IDF", "picture, frozen", "title, trained", "lexical", "all, contra")
+    assert [row for row in rows if f"<td>{row}" not in page] == []
+    assert "postings of the test part ask" in page
+    assert re.findall(r'(?:src|href)="(?!data:)', page) == []
+    assert page.count('class="plot"') == 7
 
 
 def test_one_seed_makes_one_bundle(bundle: Bundle, shop: Path, tmp_path: Path) -> None:

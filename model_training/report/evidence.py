@@ -1,0 +1,69 @@
+"""What the report shows: a bundle's vectors of a catalogue, and whom it asks."""
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model_training.fit import rank_view_set
+from model_training.material import Material, prepare_material
+from model_training.posting_vectors import PostingVectors, encode_catalogue
+from model_training.ranking import Ranking
+from service.bundle.bundle import Bundle, load_bundle
+from service.bundle.views import View, view_set_key
+
+_THREADS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """
+    A bundle before a catalogue.
+
+    `queries` are the postings of the test part where the bundle was trained on this very catalogue (`is_own`), else
+    all of them; every posting stands in the gallery. `rankings` by view set, contradicting titles noted, the row
+    numbers those of the catalogue. `encode_s` is what encoding the catalogue took.
+    """
+
+    bundle: Bundle
+    material: Material
+    vectors: PostingVectors
+    queries: NDArray[np.int64]
+    is_own: bool
+    rankings: Mapping[str, Ranking]
+    asked: Mapping[str, NDArray[np.int64]]
+    encode_s: float
+
+    def weights(self, views: frozenset[View]) -> dict[View, float]:
+        """The bundle's fusion weights of these views."""
+        return {view: self.bundle.manifest.weights[view] for view in views}
+
+
+def gather(path: Path, csv: Path, images: Path, cache: Path) -> Evidence:
+    """
+    Encode a catalogue by a bundle and rank it.
+
+    Raises:
+        TrainingError, FeedError, BundleError.
+    """
+    bundle = load_bundle(path, threads=_THREADS)
+    manifest = bundle.manifest
+    seed = int(json.loads(manifest.provenance.get("recipe", "{}")).get("seed", 0))
+    material = prepare_material(csv, images, manifest.picture, cache, seed=seed)
+    started = time.monotonic()
+    catalogue = material.catalogue
+    vectors = encode_catalogue(catalogue, material.pixels, bundle.image, bundle.title, bundle.lexical)
+    encode_s = time.monotonic() - started
+    is_own = manifest.provenance.get("data") == f"sha256:{catalogue.fingerprint()}"
+    queries = material.split.test if is_own else np.arange(len(catalogue))
+    rankings, asked = {}, {}
+    for views in vectors.view_sets():
+        key, weights = view_set_key(views), {view: manifest.weights[view] for view in views}
+        rows = vectors.having(views)
+        rankings[key] = rank_view_set(vectors, catalogue.groups, catalogue.titles, queries, weights).numbered(rows)
+        asked[key] = queries[np.isin(queries, rows)]
+    return Evidence(bundle, material, vectors, queries, is_own, rankings, asked, encode_s)
