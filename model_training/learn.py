@@ -13,7 +13,7 @@ from model_training.learner import EmbeddingLearner
 from model_training.material import Material
 from model_training.networks import PictureNetwork, TitleNetwork
 from model_training.recipe import Recipe
-from model_training.train_learner import train_learner
+from model_training.train_learner import Labelled, train_learner
 
 
 def learn_pictures(
@@ -22,9 +22,11 @@ def learn_pictures(
     """Train the picture view on the training part."""
     freeze(backbone.network)
     features = compute_picture_features(backbone, material.pixels, cache)
-    rows, train = _with_view(material.pixels.rows_of(material.catalogue), material)
-    learner = _train_learner(features[rows], train, material, recipe, checkpoints, "picture learner")
+    places = material.pixels.rows_of(material.catalogue)
+    learner = _train_learner(features, places, material, recipe, checkpoints, "picture learner")
     if recipe.finetune_epochs:
+        train = _having(places, material.split.train)
+        rows = places[train]
         groups, components = material.catalogue.groups[train], material.components[train]
         pixels, checkpoint = material.pixels.tensors, checkpoints / "finetune.pt"
         with torch.inference_mode():
@@ -39,26 +41,27 @@ def learn_titles(
     """Train the title view on the training part."""
     freeze(backbone.network)
     titles = compute_title_features(backbone, material.catalogue, recipe.max_tokens, cache)
-    rows, train = _with_view(titles.rows_of(material.catalogue), material)
+    places = titles.rows_of(material.catalogue)
     return TitleNetwork(
-        backbone, _train_learner(titles.features[rows], train, material, recipe, checkpoints, "title learner")
+        backbone, _train_learner(titles.features, places, material, recipe, checkpoints, "title learner")
     )
-
-
-def _with_view(rows: NDArray[np.int64], material: Material) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The feature rows and the posting rows of the training postings that have the view."""
-    train = material.split.train[rows[material.split.train] >= 0]
-    return rows[train], train
 
 
 def _train_learner(
     features: NDArray[np.float32],
-    train: NDArray[np.int64],
+    places: NDArray[np.int64],
     material: Material,
     recipe: Recipe,
     checkpoints: Path,
     label: str,
 ) -> EmbeddingLearner:
-    checkpoint = checkpoints / f"{label.replace(' ', '_')}.pt"
-    groups, components = material.catalogue.groups[train], material.components[train]
-    return train_learner(features, groups, components, recipe, checkpoint, label=label)
+    """`places` (n,) is the feature row of each posting, -1 where it has none."""
+    parts = [_having(places, part) for part in (material.split.train, material.split.validation)]
+    train, validation = (
+        Labelled(features[places[rows]], material.catalogue.groups[rows], material.components[rows]) for rows in parts
+    )
+    return train_learner(train, validation, recipe, checkpoints / f"{label.replace(' ', '_')}.pt", label=label)
+
+
+def _having(places: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    return rows[places[rows] >= 0]

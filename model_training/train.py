@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from model_training.material import Material, prepare_material
 from model_training.model_card import write_model_card
 from model_training.posting_vectors import PostingVectors, encode_catalogue
 from model_training.recipe import Recipe
+from model_training.train_learner import read_curves
 from service.bundle import lexical
 from service.bundle.bundle import MANIFEST, TOKENIZER, compute_encoder_id
 from service.bundle.manifest import Manifest, write_manifest
@@ -70,7 +72,7 @@ def train(
         rows = list(
             evaluate(manifest, vectors, material.catalogue.groups, material.catalogue.titles, material.split.test)
         )
-        _write_pages(stage, manifest, rows, encoders, notes)
+        _write_pages(stage, manifest, rows, encoders, read_curves(checkpoints), notes)
     return render_table(rows)
 
 
@@ -117,7 +119,14 @@ def _describe(
     )
 
 
-def _write_pages(stage: Path, manifest: Manifest, rows: list[Row], encoders: ShippedEncoders, notes: str) -> None:
+def _write_pages(
+    stage: Path,
+    manifest: Manifest,
+    rows: list[Row],
+    encoders: ShippedEncoders,
+    curves: Mapping[str, Mapping[str, float]],
+    notes: str,
+) -> None:
     figures = {
         f"test {row.name}": {
             "queries": float(row.queries),
@@ -125,7 +134,7 @@ def _write_pages(stage: Path, manifest: Manifest, rows: list[Row], encoders: Shi
         }
         for row in rows
     }
-    measured = dataclasses.replace(manifest, metrics={**figures, "encoders": encoders.figures})
+    measured = dataclasses.replace(manifest, metrics={**figures, **curves, "encoders": encoders.figures})
     write_manifest(stage / MANIFEST, measured)
     write_golden_examples(stage, manifest.picture, encoders)
     write_model_card(stage, measured, render_table(rows), notes)

@@ -36,6 +36,20 @@ def threshold_curves(evidence: Evidence) -> str:
     return inline(figure)
 
 
+def learning(evidence: Evidence) -> str:
+    """The learners' loss by epoch, on train and validation: where the two part, it overfits."""
+    metrics = evidence.bundle.manifest.metrics
+    names = sorted({name.partition(",")[0] for name in metrics if name.endswith("loss by epoch")})
+    figure, axes = panels(max(1, len(names)))
+    for axis, name in zip(axes[0], names, strict=False):
+        for part, style in (("train", "-"), ("validation", "--")):
+            losses = metrics[f"{name}, {part} loss by epoch"]
+            axis.plot([int(epoch) for epoch in losses], list(losses.values()), style, marker=".", label=part)
+        axis.set_title(f"{name}: loss by epoch")
+        axis.legend(fontsize=7)
+    return inline(figure)
+
+
 def similarities(evidence: Evidence) -> str:
     """Cosines of postings of one product, of random strangers and of the nearest strangers, per view."""
     by_view, groups = evidence.vectors.by_view, evidence.material.catalogue.groups

@@ -75,6 +75,7 @@ def _page(evidence: Evidence, rows: Sequence[Row], bundle: str, csv: str) -> str
         + _table(
             ["view set", "ECE", "Brier"], ([key, f"{ece:.4f}", f"{brier:.4f}"] for key, (ece, brier) in errors.items())
         ),
+        "<h2>Learning</h2>" + _plot(figures.learning(evidence)),
         "<h2>Products apart</h2>" + _plot(figures.groups_apart(evidence)),
         f'<h2>The worst false matches</h2><div class="pairs">{gallery(evidence, false_matches(evidence))}</div>',
         f'<h2>The worst misses</h2><div class="pairs">{gallery(evidence, misses(evidence))}</div>',

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from model_training.learner import EmbeddingLearner
 from model_training.ranking import rank
 from model_training.recipe import Recipe
-from model_training.train_learner import train_learner
+from model_training.train_learner import Labelled, read_curves, train_learner
 
 RECIPE = Recipe(dimension=8, epochs=4, batch_size=32, num_neg=4)
 
@@ -42,32 +42,40 @@ def test_an_untrained_learner_is_the_principal_components() -> None:
 def test_training_finds_what_groups_share(tmp_path: Path) -> None:
     """On features that hide the group in noise, training more than doubles how often the nearest is of the group."""
     features, groups = groups_in_noise()
+    part = Labelled(features, groups, groups)
 
     def right(learner: EmbeddingLearner) -> float:
         vectors = learner(torch.from_numpy(features)).detach().numpy()
         return float(rank(vectors, groups, np.arange(200)).right[:, 0].mean())
 
-    untrained = train_learner(features, groups, groups, replace(RECIPE, epochs=0), tmp_path / "a.pt", label="")
-    trained = train_learner(features, groups, groups, replace(RECIPE, epochs=20), tmp_path / "b.pt", label="")
+    untrained = train_learner(part, part, replace(RECIPE, epochs=0), tmp_path / "a.pt", label="")
+    trained = train_learner(part, part, replace(RECIPE, epochs=20), tmp_path / "b.pt", label="")
     assert right(trained) > 2 * right(untrained)
 
 
 def test_a_resumed_run_ends_where_an_unbroken_one_does(tmp_path: Path) -> None:
     """Two epochs, a break and two more give the very weights of four epochs."""
     features, groups = groups_in_noise()
-    unbroken = train_learner(features, groups, groups, RECIPE, tmp_path / "whole.pt", label="")
-    train_learner(features, groups, groups, replace(RECIPE, epochs=2), tmp_path / "broken.pt", label="")
-    resumed = train_learner(features, groups, groups, RECIPE, tmp_path / "broken.pt", label="")
+    part = Labelled(features, groups, groups)
+    unbroken = train_learner(part, part, RECIPE, tmp_path / "whole.pt", label="")
+    train_learner(part, part, replace(RECIPE, epochs=2), tmp_path / "broken.pt", label="")
+    resumed = train_learner(part, part, RECIPE, tmp_path / "broken.pt", label="")
     for name, tensor in unbroken.state_dict().items():
         assert torch.equal(tensor, resumed.state_dict()[name]), name
+    curves = read_curves(tmp_path)
+    for seen in ("train", "validation"):
+        assert list(curves[f"whole, {seen} loss by epoch"]) == ["1", "2", "3", "4"]
+        assert curves[f"broken, {seen} loss by epoch"] == curves[f"whole, {seen} loss by epoch"]
+    assert curves["whole, validation loss by epoch"]["4"] < curves["whole, validation loss by epoch"]["1"]
 
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_one_seed_makes_one_result(tmp_path: Path, seed: int) -> None:
     """The same seed gives equal weights, another seed others."""
     features, groups = groups_in_noise()
+    part = Labelled(features, groups, groups)
     runs = [
-        train_learner(features, groups, groups, replace(RECIPE, seed=chosen), tmp_path / f"{run}.pt", label="")
+        train_learner(part, part, replace(RECIPE, seed=chosen), tmp_path / f"{run}.pt", label="")
         for run, chosen in enumerate((seed, seed, seed + 1))
     ]
     first, again, other = (run.projection.weight for run in runs)
