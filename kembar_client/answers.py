@@ -176,13 +176,18 @@ class Readiness(_Answer):
 
 
 class Threshold(_Answer):
-    """The learned fused score of one goal, its 95 % interval, and the number of groups it was measured on."""
+    """
+    The learned fused score of one goal, its 95 % interval, and the number of groups it was measured on.
+
+    In a gallery ten times as large as `gallery_size` of the model card the score has to be higher by `per_tenfold`.
+    """
 
     score: float
     low: float
     high: float
     groups: int
     supported: bool
+    per_tenfold: float
 
 
 class Calibration(_Answer):

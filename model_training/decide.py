@@ -17,6 +17,7 @@ _LEAST_GROUPS = 30
 _LEAST_HITS = 50
 _CANDIDATES = 10  # the calibration looks at so many nearest postings of each query
 _KNOT_WEIGHT = 20.0  # isotonic steps that rest on less are merged into their neighbours
+_SHARES, _THINNINGS = (1.0, 0.5, 0.25, 0.125), 5
 _TARGETS = {Goal.PRECISION_99: 0.99, Goal.RECALL_90: 0.90}
 
 
@@ -26,7 +27,8 @@ def fit_decision(ranking: Ranking, *, seed: int) -> ViewSetDecision:
 
     Each query counts twice with equal weight: as it is, and as a singleton whose product has no other posting, so that
     half of the queries have no right answer (DESIGN.md section 4). Goals that reject contradicting titles are fitted on
-    what is left without them. The interval of a threshold is a bootstrap over groups, 1,000 resamples.
+    what is left without them. The interval of a threshold is a bootstrap over groups, 1,000 resamples; how it rises
+    with the gallery is the slope over galleries thinned down to an eighth.
     """
     everything = _GroupTables(sweep(ranking.first(), THRESHOLDS))
     agreeing = _GroupTables(sweep(ranking.agreeing().first(), THRESHOLDS))
@@ -39,18 +41,33 @@ def fit_decision(ranking: Ranking, *, seed: int) -> ViewSetDecision:
         tables = agreeing if goal in REJECTING else everything
         (column,) = tables.choose(goal, ones)
         low, high = np.quantile(THRESHOLDS[tables.choose(goal, draws)], [0.025, 0.975])
+        is_supported = tables.supports(goal, int(column))
         thresholds[goal] = GoalThreshold(
             score=float(THRESHOLDS[column]),
             low=float(low),
             high=float(high),
             groups=tables.groups,
-            supported=tables.supports(goal, int(column)),
+            supported=is_supported,
+            per_tenfold=_slope(ranking, goal) if is_supported else 0.0,
         )
     nearest = ranking.nearest(_CANDIDATES)
     agreed = _calibrate(nearest, ~nearest.conflict)
     if agreed is None:
         raise UnusableCatalogue("expected validation postings whose titles do not all contradict each other")
     return ViewSetDecision(thresholds, agreed, _calibrate(nearest, nearest.conflict))
+
+
+def _slope(ranking: Ranking, goal: Goal) -> float:
+    """How much the threshold rises in a gallery ten times as large; never below 0."""
+    sizes, scores = [], []
+    for share in _SHARES:
+        for seed in range(_THINNINGS):
+            thinned = ranking.thinned(share, seed)
+            tables = _GroupTables(sweep((thinned.agreeing() if goal in REJECTING else thinned).first(), THRESHOLDS))
+            (column,) = tables.choose(goal, np.ones((1, tables.groups)))
+            sizes.append(np.log10(share))
+            scores.append(THRESHOLDS[column])
+    return round(min(max(float(np.polyfit(sizes, scores, 1)[0]), 0.0), 1.0), 4)
 
 
 class _GroupTables:

@@ -15,6 +15,7 @@ from model_training.pixels import load_pixels
 from model_training.posting_vectors import PostingVectors, encode_catalogue
 from model_training.ranking import sweep
 from service.bundle.bundle import load_bundle
+from service.bundle.decision import score_needed
 from service.bundle.manifest import Manifest
 from service.bundle.views import Goal, view_set_key
 
@@ -54,7 +55,7 @@ def evaluate(
         name = view_set_key(views)
         weights = {view: manifest.weights[view] for view in views}
         ranking = rank_view_set(vectors, groups, titles, queries, weights).agreeing().first()
-        threshold = manifest.decisions[name].thresholds[Goal.BALANCED].score
+        threshold = needed(manifest, name, Goal.BALANCED, len(groups))
         learned = sweep(ranking, np.array([threshold]))
         best = float(f1_mean(sweep(ranking, THRESHOLDS)).mean(0).max())
         yield Row(name, len(ranking.truth), threshold, f1s_at(learned, 0), best, recall_at_1(ranking))
@@ -67,6 +68,11 @@ def evaluate_bundle(bundle: Path, csv: Path, images: Path, cache: Path) -> list[
     pixels = load_pixels(catalogue, loaded.manifest.picture, cache)
     vectors = encode_catalogue(catalogue, pixels, loaded.image, loaded.title, loaded.lexical)
     return list(evaluate(loaded.manifest, vectors, catalogue.groups, catalogue.titles, np.arange(len(catalogue))))
+
+
+def needed(manifest: Manifest, key: str, goal: Goal, gallery_size: int) -> float:
+    """The threshold of a view set among so many postings."""
+    return score_needed(manifest.decisions[key].thresholds[goal], manifest.gallery_size, gallery_size)
 
 
 HEADER = (

@@ -6,7 +6,8 @@ from service.bundle.manifest import Manifest
 from service.bundle.views import Goal
 
 _LIMITS = """\
-- The thresholds were learned at the gallery size above; a much larger catalogue needs higher ones.
+- The thresholds were learned at the gallery size above; they rise with the catalogue by what the table says, which is
+  measured over one power of ten and followed for two more.
 - Variants (size, colour, flavour) of one product line may look and read alike; whether they are one product was
   decided by the labels above.
 - Figures come from the test part of the data above and hold for catalogues like it. Measure your own with
@@ -19,7 +20,7 @@ def write_model_card(directory: Path, manifest: Manifest, table: str, notes: str
     `notes` what the trainer has to say."""
     thresholds = [
         f"| {views} | {goal} | {learned.score:.4f} | {learned.low:.4f} to {learned.high:.4f} | {learned.groups} | "
-        f"{'yes' if learned.supported else 'no'} |"
+        f"{learned.per_tenfold:.4f} | {'yes' if learned.supported else 'no'} |"
         for views, decision in sorted(manifest.decisions.items())
         for goal in Goal
         for learned in [decision.thresholds[goal]]
@@ -44,8 +45,8 @@ def write_model_card(directory: Path, manifest: Manifest, table: str, notes: str
         "",
         "## Thresholds",
         "",
-        "| views | goal | threshold | 95 % interval | groups | supported |",
-        "|---|---|---|---|---|---|",
+        "| views | goal | threshold | 95 % interval | groups | higher in a tenfold gallery | supported |",
+        "|---|---|---|---|---|---|---|",
         *thresholds,
         "",
         "## Encoders",

@@ -44,6 +44,14 @@ class Ranking:
             conflict=np.zeros_like(conflict),
         )
 
+    def thinned(self, share: float, seed: int) -> "Ranking":
+        """As if only this share of the strangers stood in the gallery, drawn by lot; products stay whole."""
+        stays = np.random.default_rng(seed).random(int(self.rows.max()) + 1) < share
+        gone = ~(self.right | stays[self.rows])
+        thinned = replace(self, conflict=gone).agreeing()
+        order = np.argsort(gone, axis=1, kind="stable")
+        return replace(thinned, conflict=np.take_along_axis(self.conflict & ~gone, order, 1))
+
     def numbered(self, numbers: NDArray[np.int64]) -> "Ranking":
         """The same, each gallery row named by its number in `numbers`."""
         return replace(self, rows=numbers[self.rows])

@@ -18,6 +18,7 @@ from service.bundle.views import Goal, View
 from service.schemas import MAX_MATCHES, MatchOptions
 from service.stages import Stages
 
+Thresholds = Callable[[frozenset[str]], float]
 MOST_JUDGED = 1_000  # where contradicting titles leave an answer short, the search goes on, but no further than this
 Vectors = Mapping[str, NDArray[np.float32]] | Mapping[str, NDArray[np.float16]]
 
@@ -79,7 +80,11 @@ class Matcher:
         """Judge one pair: b as seen from a."""
         shared = [view for view in View if view in a.vectors and view in b.vectors]
         scores = {str(view): _cosine(a.vectors[view], b.vectors[view]) for view in shared}
-        judged = {goal: self._judge(a, b, scores, MatchOptions(goal=goal)) for goal in Goal} if scores else {}
+        judged = {
+            goal: self._judge(a, b, scores, options, self._thresholds(options))
+            for goal, options in ((goal, MatchOptions(goal=goal)) for goal in Goal)
+            if scores
+        }
         return CompareAnswer(
             match=judged[Goal.BALANCED].match if judged else None,
             verdicts={goal: _verdict(judged.get(goal)) for goal in Goal},
@@ -91,22 +96,31 @@ class Matcher:
         self, query: Candidate | Posting, options: MatchOptions, exclude: Collection[str], nearest: int
     ) -> list[Judged]:
         """So many of each set of shared views, and the best below the threshold, judged, best first."""
+        thresholds = self._thresholds(options)
 
         def search() -> list[Hit]:
             return self._index.search(
-                query.vectors, k=nearest, floors=lambda views: self._threshold(views, options), where=options.filter,
+                query.vectors, k=nearest, floors=thresholds, where=options.filter,
                 exclude=exclude,
             )  # fmt: skip
 
         hits = await self._stages.through(self.lane, search, Priority.QUERY)
-        return sorted((self._judge(query, hit.posting, hit.scores, options) for hit in hits), key=_rank)
+        return sorted((self._judge(query, hit.posting, hit.scores, options, thresholds) for hit in hits), key=_rank)
 
-    def _threshold(self, views: frozenset[str], options: MatchOptions) -> float:
-        asked = options.threshold
-        return self._decision.threshold(views, options.goal).score if asked is None else asked
+    def _thresholds(self, options: MatchOptions) -> Thresholds:
+        """What is needed among as many postings as there are now."""
+        asked, size = options.threshold, self._index.count()
+        if asked is not None:
+            return lambda views: asked
+        return lambda views: self._decision.score_needed(views, options.goal, size)
 
     def _judge(
-        self, query: Candidate | Posting, other: Candidate | Posting, scores: Mapping[str, float], options: MatchOptions
+        self,
+        query: Candidate | Posting,
+        other: Candidate | Posting,
+        scores: Mapping[str, float],
+        options: MatchOptions,
+        thresholds: Thresholds,
     ) -> Judged:
         views, score = frozenset(scores), self._decision.fuse(scores)
         conflict = variant_conflict(query.title, other.title) if View.TITLE in views else ()
@@ -114,7 +128,7 @@ class Matcher:
             posting_id=other.posting_id,
             probability=self._decision.probability(views, score, conflict),
             score=score,
-            threshold=self._threshold(views, options),
+            threshold=thresholds(views),
             views=in_order(views),
             goal_supported=self._decision.threshold(views, options.goal).supported,
             variant_conflict=conflict,

@@ -4,9 +4,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model_training.decide import THRESHOLDS
+from model_training.evaluate import needed
 from model_training.metrics import f1_mean, f1s_at
 from model_training.plots import draw_groups, inline, panels
-from model_training.ranking import Ranking, sweep
+from model_training.ranking import sweep
 from model_training.report.evidence import Evidence
 from service.bundle.manifest import Calibration
 from service.bundle.views import Goal
@@ -27,7 +28,7 @@ def threshold_curves(evidence: Evidence) -> str:
         axis.plot(THRESHOLDS, np.where(answers, hits / np.maximum(answers, 1), np.nan), label="precision")
         axis.plot(THRESHOLDS, hits / max(1, int(counts.truth.sum())), label="recall")
         for goal, style in zip(Goal, (":", "-", "--"), strict=True):
-            learned = evidence.bundle.manifest.decisions[key].thresholds[goal].score
+            learned = needed(evidence.bundle.manifest, key, goal, len(evidence.material.catalogue))
             axis.axvline(learned, color="black", linestyle=style, linewidth=1, label=goal.value)
         axis.set_title(key)
         axis.set_xlim(0, 1)
@@ -92,7 +93,8 @@ def recall_at_k(evidence: Evidence) -> str:
 def by_size(evidence: Evidence) -> str:
     """f1_mean at the learned `balanced` threshold by group size, and by share of the gallery, beside the best."""
     key, ranking = list(evidence.rankings.items())[-1]
-    threshold = np.array([evidence.bundle.manifest.decisions[key].thresholds[Goal.BALANCED].score])
+    manifest, size = evidence.bundle.manifest, len(evidence.material.catalogue)
+    threshold = np.array([needed(manifest, key, Goal.BALANCED, size)])
     figure, axes = panels(2, width=5)
     counts = sweep(ranking.agreeing().first(), threshold)
     sizes, names, figures = ranking.truth + 1, [], []
@@ -104,25 +106,15 @@ def by_size(evidence: Evidence) -> str:
     axes[0][0].set_title(f"{key}: f1_mean by group size")
     learned, best = [], []
     for share in _GALLERIES:
-        part = _thinned(ranking, share)
-        learned.append(f1s_at(sweep(part, threshold), 0).mean)
+        part = ranking.thinned(share, 0).agreeing().first()
+        moved = np.array([needed(manifest, key, Goal.BALANCED, round(size * share))])
+        learned.append(f1s_at(sweep(part, moved), 0).mean)
         best.append(float(f1_mean(sweep(part, THRESHOLDS)).mean(0).max()))
-    size = len(evidence.material.catalogue)
     axes[0][1].plot([size * share for share in _GALLERIES], learned, marker="o", label="learned threshold")
     axes[0][1].plot([size * share for share in _GALLERIES], best, marker="o", linestyle="--", label="best threshold")
     axes[0][1].set_title("f1_mean by gallery size")
     axes[0][1].legend(fontsize=7)
     return inline(figure)
-
-
-def _thinned(ranking: Ranking, share: float) -> Ranking:
-    """As if only this share of the strangers stood in the gallery; the query's own product stays whole."""
-    kept = ranking.right | (np.random.default_rng(0).random(int(ranking.rows.max()) + 1) < share)[ranking.rows]
-    return (
-        Ranking(ranking.rows, ranking.scores, ranking.right, ranking.conflict | ~kept, ranking.truth, ranking.groups)
-        .agreeing()
-        .first()
-    )
 
 
 def calibration(evidence: Evidence) -> tuple[str, dict[str, tuple[float, float]]]:

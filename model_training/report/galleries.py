@@ -8,6 +8,7 @@ from html import escape
 import numpy as np
 from numpy.typing import NDArray
 
+from model_training.evaluate import needed
 from model_training.ranking import Ranking
 from model_training.report.evidence import Evidence
 from service.bundle.picture import decode_picture, stored_picture
@@ -41,7 +42,8 @@ def misses(evidence: Evidence) -> list[Pair]:
 
 
 def _threshold(evidence: Evidence) -> float:
-    return evidence.bundle.manifest.decisions[list(evidence.rankings)[-1]].thresholds[Goal.BALANCED].score
+    manifest, key = evidence.bundle.manifest, list(evidence.rankings)[-1]
+    return needed(manifest, key, Goal.BALANCED, len(evidence.material.catalogue))
 
 
 def _chosen(evidence: Evidence, ranking: Ranking, which: NDArray[np.bool_], *, falling: bool) -> list[Pair]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from model_training.evaluate import HEADER, Row, cells_of
+from model_training.evaluate import HEADER, Row, cells_of, needed
 from model_training.ranking import sweep
 from model_training.recipe import Recipe
 from model_training.report import figures
@@ -112,9 +112,10 @@ def _repeats(found: Counter[str]) -> tuple[tuple[int, str], ...]:
 
 def _thresholds(evidence: Evidence) -> str:
     return _table(
-        ["view set", "goal", "score", "95 % interval", "groups", "supported"],
+        ["view set", "goal", "score", "95 % interval", "groups", "per tenfold gallery", "supported"],
         (
             [key, goal.value, f"{learned.score:.4f}", f"{learned.low:.4f} to {learned.high:.4f}", str(learned.groups),
+             f"{learned.per_tenfold:.4f}",
              "yes" if learned.supported else "no"]
             for key, decision in evidence.bundle.manifest.decisions.items()
             for goal, learned in decision.thresholds.items()
@@ -127,7 +128,7 @@ def _singletons(evidence: Evidence) -> str:
     for key, ranking in evidence.rankings.items():
         shares = []
         for goal in Goal:
-            threshold = np.array([evidence.bundle.manifest.decisions[key].thresholds[goal].score])
+            threshold = np.array([needed(evidence.bundle.manifest, key, goal, len(evidence.material.catalogue))])
             seen = ranking.first() if goal is Goal.RECALL_90 else ranking.agreeing().first()
             shares.append(f"{float((sweep(seen, threshold).alone > 0).mean()):.1%}")
         lines.append([key, *shares])

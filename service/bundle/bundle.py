@@ -70,7 +70,7 @@ def load_bundle(path: Path, *, threads: int) -> Bundle:
         image=ImageEncoder(path / image.file, image, threads=threads),
         title=TitleEncoder(path / title.file, title, tokenizer, threads=threads),
         lexical=None if lexical is None else read_lexical(path / lexical.file),
-        decision=Decision(manifest.weights, manifest.decisions),
+        decision=Decision(manifest.weights, manifest.decisions, manifest.gallery_size),
     )
     _check_golden(bundle)
     return bundle

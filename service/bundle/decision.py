@@ -1,5 +1,6 @@
 """From view scores to a fused score, a probability and a verdict."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -10,6 +11,19 @@ from service.bundle.views import Goal, View, view_set_key
 REJECTING = frozenset({Goal.PRECISION_99, Goal.BALANCED})
 """The goals at which titles that contradict each other rule a match out."""
 
+_TENFOLDS = (-1.0, 2.0)  # the line is measured over one power of ten, and followed no further than two beyond
+
+
+def score_needed(learned: GoalThreshold, fitted_in: int, gallery_size: int) -> float:
+    """
+    The threshold in a gallery of another size than it was learned in.
+
+    >>> score_needed(GoalThreshold(0.7, 0.6, 0.8, 99, True, per_tenfold=0.05), fitted_in=1_000, gallery_size=100_000)
+    0.8
+    """
+    tenfolds = min(max(math.log10(max(gallery_size, 1) / fitted_in), _TENFOLDS[0]), _TENFOLDS[1])
+    return round(min(max(learned.score + learned.per_tenfold * tenfolds, -1.0), 1.0), 6)
+
 
 class Decision:
     """
@@ -18,9 +32,12 @@ class Decision:
     Views are named by strings so that the index, which knows no views of ours, can pass its own through.
     """
 
-    def __init__(self, weights: Mapping[View, float], decisions: Mapping[str, ViewSetDecision]) -> None:
+    def __init__(
+        self, weights: Mapping[View, float], decisions: Mapping[str, ViewSetDecision], gallery_size: int = 1
+    ) -> None:
+        """`gallery_size` is how many postings the thresholds were learned among."""
         self.weights: Mapping[str, float] = {str(view): weight for view, weight in weights.items()}
-        self._decisions = decisions
+        self._decisions, self._gallery_size = decisions, gallery_size
 
     def fuse(self, scores: Mapping[str, float]) -> float:
         """Weighted mean of the cosines (-1..1) of the views that both sides have, at least one; rounded to 1e-6."""
@@ -30,6 +47,10 @@ class Decision:
     def threshold(self, views: Mapping[str, float] | frozenset[str], goal: Goal) -> GoalThreshold:
         """The learned threshold for these shared views."""
         return self._decisions[view_set_key(views)].thresholds[goal]
+
+    def score_needed(self, views: Mapping[str, float] | frozenset[str], goal: Goal, gallery_size: int) -> float:
+        """The fused score from which a posting counts among so many."""
+        return score_needed(self.threshold(views, goal), self._gallery_size, gallery_size)
 
     def rejects(self, goal: Goal, conflict: Sequence[str]) -> bool:
         """Whether what contradicts in two titles (`service.bundle.variants`) rules a match out."""

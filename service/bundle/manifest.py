@@ -64,7 +64,8 @@ class GoalThreshold:
     The fused score from which two postings count as one product, for one goal.
 
     `low` and `high` bound the 95 % bootstrap interval over `groups` groups; `supported` is False where the validation
-    data could not carry the goal, and answers say so.
+    data could not carry the goal, and answers say so. `per_tenfold` is how much higher the score has to be in a gallery
+    ten times as large as the one it was learned in: more strangers, more of them near.
     """
 
     score: Score
@@ -72,6 +73,7 @@ class GoalThreshold:
     high: Score
     groups: int
     supported: bool
+    per_tenfold: Annotated[float, Field(ge=0, le=1)] = 0.0
 
 
 @dataclass(frozen=True, slots=True, config=STRICT)

@@ -7,6 +7,7 @@ import pytest
 
 from model_training.decide import THRESHOLDS, fit_decision
 from model_training.ranking import Ranking
+from service.bundle.decision import score_needed
 from service.bundle.views import Goal
 
 
@@ -19,7 +20,7 @@ def noisy_ranking(groups: int, seed: int, *, wrong: float = 0.3) -> Ranking:
     scores = np.where(right, rng.normal(0.8, 0.1, (n, 10)), rng.normal(wrong, 0.13, (n, 10))).clip(-1, 1)
     order = np.argsort(-scores, axis=1)
     return Ranking(
-        rows=order,
+        rows=np.arange(n * 10).reshape(n, 10),
         scores=np.take_along_axis(scores, order, 1).astype(np.float32),
         right=np.take_along_axis(right, order, 1),
         conflict=np.zeros_like(right),
@@ -112,3 +113,23 @@ def test_conflicts_are_calibrated_apart_and_left_out_of_strict_goals() -> None:
     assert np.interp(0.8, told.calibration.scores, told.calibration.probabilities) > np.interp(
         0.8, untold.calibration.scores, untold.calibration.probabilities
     )
+
+
+def test_the_threshold_follows_the_gallery(ranking: Ranking) -> None:
+    """With an eighth of the strangers the score that the slope gives answers nearly as well as the best one does."""
+    hard = noisy_ranking(400, 3, wrong=0.6)
+    learned = fit_decision(hard, seed=0).thresholds[Goal.BALANCED]
+    assert 0 < learned.per_tenfold < 0.3
+    thinned = hard.thinned(0.125, seed=99)
+    moved, best = score_needed(learned, 8_000, 1_000), max(outcome(thinned, threshold)[0] for threshold in THRESHOLDS)
+    assert outcome(thinned, moved)[0] > 0.995 * best
+    assert outcome(thinned, moved)[0] > outcome(thinned, learned.score)[0]
+
+
+def test_thinning_takes_strangers_out_and_nothing_else(ranking: Ranking) -> None:
+    """Right candidates stay, strangers stay by share, scores keep their order, and everything moves up."""
+    thinned = ranking.thinned(0.5, seed=1)
+    assert (thinned.right.sum(1) == ranking.right.sum(1)).all()
+    there = np.isfinite(thinned.scores)
+    assert 0.4 < (there & ~thinned.right).sum() / (~ranking.right).sum() < 0.6
+    assert (np.diff(np.where(there, thinned.scores, -2), axis=1) <= 0).all()
