@@ -112,7 +112,7 @@ def test_the_report_shows_the_bundle_on_its_test_part(bundle: Bundle, shop: Path
     assert [row for row in rows if f"<td>{row}" not in page] == []
     assert "postings of the test part ask" in page
     assert re.findall(r'(?:src|href)="(?!data:)', page) == []
-    assert page.count('class="plot"') == 8
+    assert page.count('class="plot"') == 7
 
 
 def test_one_seed_makes_one_bundle(bundle: Bundle, shop: Path, tmp_path: Path) -> None:
