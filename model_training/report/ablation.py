@@ -20,7 +20,7 @@ from model_training.recipe import Recipe
 from model_training.report.evidence import Evidence
 from service.bundle.views import View
 
-_NGRAMS = 4096  # the most frequent; more change the row by a thousandth
+_NGRAMS = 4096  # the most frequent ones: every posting gets a row of so many numbers
 Rows = NDArray[np.int64]
 
 
