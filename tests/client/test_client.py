@@ -327,7 +327,7 @@ def test_not_ready_is_an_answer(kembar: Kembar, service: FakeService) -> None:
 
 def test_model(kembar: Kembar, service: FakeService) -> None:
     """The model answer is typed down to the thresholds and the data behind them."""
-    threshold: Fields = {"score": 0.74, "low": 0.7, "high": 0.78, "groups": 210, "supported": True}
+    threshold: Fields = {"score": 0.74, "low": 0.7, "high": 0.78, "groups": 210, "supported": True, "per_tenfold": 0.0}
     service.script.append(
         answer(
             200,

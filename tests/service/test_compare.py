@@ -97,6 +97,7 @@ def test_the_model(client: TestClient, bundle: Bundle) -> None:
         "high": 0.96,
         "groups": 40,
         "supported": True,
+        "per_tenfold": 0.0,
     }
     assert answer["calibration"]["image"] == {"scores": [0.0, 0.5, 1.0], "probabilities": [0.0, 0.25, 1.0]}
 
