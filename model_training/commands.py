@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import click
-from pydantic import TypeAdapter
 
 from model_training.errors import TrainingError
-from model_training.recipe import Recipe
+from model_training.recipe import RECIPE, Recipe
 from model_training.sample.catalogue import draw_catalogue
 from service.bundle.errors import BundleError
 from service.bundle.feed import FeedError
@@ -49,7 +48,6 @@ _IMAGES = click.option(
 _CACHE = click.option(
     "--cache", type=click.Path(path_type=Path), default=Path(".cache/train"), help="Pictures, features, checkpoints."
 )
-_RECIPE = TypeAdapter(Recipe)
 
 
 _FIELDS = tuple(field.name for field in dataclasses.fields(Recipe))
@@ -60,7 +58,7 @@ def _recipe_options(*names: str) -> Callable[[Callable[..., None]], Callable[...
     """One option per field of `Recipe`, so that the two cannot part; click refuses what the field would."""
 
     def with_options(command: Callable[..., None]) -> Callable[..., None]:
-        told = _RECIPE.json_schema()["properties"]
+        told = RECIPE.json_schema()["properties"]
         for field in (field for field in reversed(dataclasses.fields(Recipe)) if field.name in names):
             known, kind = told[field.name], type(field.default)
             limits: click.ParamType[Any] = click.STRING
@@ -105,7 +103,7 @@ def train(
         from model_training import train as training
 
         words = "" if notes is None else notes.read_text(encoding="utf-8")
-        recipe = _RECIPE.validate_python(options)
+        recipe = RECIPE.validate_python(options)
         table = training.train(csv, images, out, recipe, cache, save_backbone=save_backbone, notes=words)
     click.echo(f"{table}\n\nbundle written to {out}")
 
@@ -128,7 +126,7 @@ def paper(csv: Path, images: Path, out: Path, cache: Path, seeds: int, **options
     with _explained():
         from model_training.paper.report import reproduce
 
-        path = reproduce(csv, images, out, _RECIPE.validate_python(options), cache, seeds=seeds)
+        path = reproduce(csv, images, out, RECIPE.validate_python(options), cache, seeds=seeds)
     click.echo(f"report written to {path}")
 
 

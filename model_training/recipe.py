@@ -8,7 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 
 from service.bundle.manifest import PictureSpec, TitleSpec
 
@@ -67,7 +67,15 @@ class Recipe:
             {**dataclasses.asdict(self), "picture_weights": Path(self.picture_weights).name}, sort_keys=True
         )
 
+    @staticmethod
+    def read(described: str) -> "Recipe":
+        """The inverse of `describe`, except for the folder of a weights file."""
+        return RECIPE.validate_json(described)
+
     def key(self, *data: str) -> str:
         """16 hex digits of recipe and data: the name of a run's checkpoints."""
         text = json.dumps([dataclasses.asdict(self), *data], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+RECIPE = TypeAdapter(Recipe)

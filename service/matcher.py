@@ -19,7 +19,7 @@ from service.schemas import MAX_MATCHES, MatchOptions
 from service.stages import Stages
 
 Thresholds = Callable[[frozenset[str]], float]
-MOST_JUDGED = 1_000  # where contradicting titles leave an answer short, the search goes on, but no further than this
+MOST_JUDGED = 1_000  # where contradicting titles leave an answer short, the search goes on, by no more than this
 Vectors = Mapping[str, NDArray[np.float32]] | Mapping[str, NDArray[np.float16]]
 
 
@@ -35,10 +35,15 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A match with its evidence, and whether it counts."""
+    """A match with its evidence; `is_ruled_out` where what its title contradicts outweighs its score."""
 
     match: Match
-    is_accepted: bool
+    is_ruled_out: bool
+
+    @property
+    def is_accepted(self) -> bool:
+        """Whether it counts."""
+        return self.match.score >= self.match.threshold and not self.is_ruled_out
 
 
 class Matcher:
@@ -63,10 +68,14 @@ class Matcher:
         # One more than any call may ask for, so that "there are more" is seen, and the best below the threshold too.
         wanted, nearest = offset + options.limit, offset + MAX_MATCHES + 1
         found = await self._nearest(query, options, exclude, nearest)
-        while len(found) >= nearest and sum(judged.is_accepted for judged in found) <= wanted and nearest < MOST_JUDGED:
-            nearest = min(4 * nearest, MOST_JUDGED)  # contradicting titles took the places of others
-            found = await self._nearest(query, options, exclude, nearest)
         accepted = [judged.match for judged in found if judged.is_accepted]
+        most = offset + MOST_JUDGED
+        while len(accepted) <= wanted and nearest < most and any(judged.is_ruled_out for judged in found):
+            if len(found) < nearest:
+                break  # none was cut off
+            nearest = min(4 * nearest, most)  # contradicting titles took the places of others
+            found = await self._nearest(query, options, exclude, nearest)
+            accepted = [judged.match for judged in found if judged.is_accepted]
         return MatchAnswer(
             matches=tuple(accepted[offset:wanted]),
             goal=options.goal,
@@ -140,7 +149,7 @@ class Matcher:
         )
         # Who names a score of his own has decided what counts.
         is_ruled_out = options.threshold is None and self._decision.rejects(options.goal, conflict)
-        return Judged(match, is_accepted=score >= match.threshold and not is_ruled_out)
+        return Judged(match, is_ruled_out)
 
 
 def _verdict(judged: Judged | None) -> Verdict:

@@ -1,5 +1,6 @@
 """The ablation of EVALUATION.md section 2: what each part is worth, each row at a threshold learned on validation."""
 
+import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -20,20 +21,23 @@ from model_training.recipe import Recipe
 from model_training.report.evidence import Evidence
 from service.bundle.views import View
 
+logger = logging.getLogger(__name__)
+
 _NGRAMS = 4096  # the most frequent ones: every posting gets a row of so many numbers
 Rows = NDArray[np.int64]
 
 
-def ablate(evidence: Evidence, recipe: Recipe, cache: Path) -> Iterator[Row]:
-    """The rows that can be had: without the backbones' weights the frozen ones are left out."""
+def ablate(evidence: Evidence, cache: Path) -> Iterator[Row]:
+    """The rows that can be had: without the backbones' weights the frozen ones are left out, with a warning."""
     groups, test = evidence.material.catalogue.groups, evidence.queries
     truth = np.bincount(groups)[groups[test]] - 1
     yield Row("query only", len(test), np.nan, query_only(truth), np.nan, np.nan)
     yield _row(evidence, "perceptual hash", *_hashes(evidence))
     yield _row(evidence, "TF-IDF of characters, 3 to 5", *_tf_idf(evidence))
     try:
-        frozen = list(_frozen(evidence, recipe, cache))
-    except UnusableBackbone:
+        frozen = list(_frozen(evidence, evidence.recipe, cache))
+    except UnusableBackbone as exc:
+        logger.warning("the frozen backbones are left out of the ablation: %s", exc)
         frozen = []
     for name, rows, vectors in frozen:
         yield _row(evidence, name, rows, vectors)
@@ -46,8 +50,10 @@ def ablate(evidence: Evidence, recipe: Recipe, cache: Path) -> Iterator[Row]:
         ("picture + title", {image, title}),
         ("picture + title + lexical", {image, title, lexical}),
     ):
+        if not views <= evidence.vectors.by_view.keys():
+            continue  # a bundle may do without the lexical view
         rows = evidence.vectors.having(frozenset(views))
-        if views <= evidence.vectors.by_view.keys() and rows.size:
+        if rows.size:
             yield _row(evidence, name, rows, evidence.vectors.fuse(rows, evidence.weights(frozenset(views))))
     rows = evidence.vectors.having(frozenset(evidence.vectors.by_view))
     everything = evidence.vectors.fuse(rows, evidence.weights(frozenset(evidence.vectors.by_view)))
@@ -68,12 +74,12 @@ def _row(evidence: Evidence, name: str, rows: Rows, vectors: NDArray[np.float32]
 
     everything = np.arange(len(catalogue))
     learned = ranked(split.validation, np.r_[split.train, split.validation]) if evidence.is_own else None
-    test = sweep(ranked(evidence.queries, everything), THRESHOLDS)
+    asked = ranked(evidence.queries, everything)
+    test = sweep(asked, THRESHOLDS)
     counts = test if learned is None else sweep(learned, THRESHOLDS)
     column = int(((f1_mean(counts) + f1_mean_alone(counts)) / 2).mean(0).argmax())
     best = float(f1_mean(test).mean(0).max())
-    recall = recall_at_1(ranked(evidence.queries, everything))
-    return Row(name, len(test.truth), float(THRESHOLDS[column]), f1s_at(test, column), best, recall)
+    return Row(name, len(test.truth), float(THRESHOLDS[column]), f1s_at(test, column), best, recall_at_1(asked))
 
 
 def _hashes(evidence: Evidence) -> tuple[Rows, NDArray[np.float32]]:

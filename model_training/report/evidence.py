@@ -1,6 +1,5 @@
 """What the report shows: a bundle's vectors of a catalogue, and whom it asks."""
 
-import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from model_training.fit import rank_view_set
 from model_training.material import Material, prepare_material
 from model_training.posting_vectors import PostingVectors, encode_catalogue
 from model_training.ranking import Ranking
+from model_training.recipe import Recipe
 from service.bundle.bundle import Bundle, load_bundle
 from service.bundle.views import View, view_set_key
 
@@ -30,6 +30,7 @@ class Evidence:
     """
 
     bundle: Bundle
+    recipe: Recipe
     material: Material
     vectors: PostingVectors
     queries: NDArray[np.int64]
@@ -52,8 +53,8 @@ def gather(path: Path, csv: Path, images: Path, cache: Path) -> Evidence:
     """
     bundle = load_bundle(path, threads=_THREADS)
     manifest = bundle.manifest
-    seed = int(json.loads(manifest.provenance.get("recipe", "{}")).get("seed", 0))
-    material = prepare_material(csv, images, manifest.picture, cache, seed=seed)
+    recipe = Recipe.read(manifest.provenance.get("recipe", "{}"))
+    material = prepare_material(csv, images, manifest.picture, cache, seed=recipe.seed)
     started = time.monotonic()
     catalogue = material.catalogue
     vectors = encode_catalogue(catalogue, material.pixels, bundle.image, bundle.title, bundle.lexical)
@@ -66,4 +67,4 @@ def gather(path: Path, csv: Path, images: Path, cache: Path) -> Evidence:
         rows = vectors.having(views)
         rankings[key] = rank_view_set(vectors, catalogue.groups, catalogue.titles, queries, weights).numbered(rows)
         asked[key] = queries[np.isin(queries, rows)]
-    return Evidence(bundle, material, vectors, queries, is_own, rankings, asked, encode_s)
+    return Evidence(bundle, recipe, material, vectors, queries, is_own, rankings, asked, encode_s)

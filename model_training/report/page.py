@@ -1,6 +1,5 @@
 """`kembar-train report`: one self-contained HTML file."""
 
-import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -11,7 +10,6 @@ import numpy as np
 
 from model_training.evaluate import HEADER, Row, cells_of, needed
 from model_training.ranking import sweep
-from model_training.recipe import Recipe
 from model_training.report import figures
 from model_training.report.ablation import ablate
 from model_training.report.evidence import Evidence, gather
@@ -44,8 +42,7 @@ def write_report(bundle: Path, csv: Path, images: Path, out: Path, cache: Path) 
         TrainingError, FeedError, BundleError.
     """
     evidence = gather(bundle, csv, images, cache)
-    recipe = Recipe(**json.loads(evidence.bundle.manifest.provenance["recipe"]))
-    rows = list(ablate(evidence, recipe, cache))
+    rows = list(ablate(evidence, cache))
     fresh = out.with_name(out.name + ".new")
     fresh.write_text(_page(evidence, rows, bundle.name, csv.name), encoding="utf-8")
     os.replace(fresh, out)

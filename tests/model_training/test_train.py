@@ -115,6 +115,19 @@ def test_the_report_shows_the_bundle_on_its_test_part(bundle: Bundle, shop: Path
     assert page.count('class="plot"') == 7
 
 
+def test_a_bundle_of_two_views_on_other_data_is_reported_too(shop: Path) -> None:
+    """The shipped bundle, trained elsewhere: every posting asks, and what cannot be had is said, not passed over."""
+    out, shipped = shop / "shipped.html", Path(__file__).parents[2] / "bundles" / "demo"
+    done = run(
+        "report", shipped, shop / "postings.csv", "--images", shop / "images", "--out", out, "--cache", shop / "cache"
+    )
+    page = out.read_text(encoding="utf-8")
+    assert "postings ask. The bundle was trained on other data" in page
+    assert "<td>picture + title</td>" in page
+    assert "<td>picture, frozen</td>" not in page
+    assert "the frozen backbones are left out of the ablation" in done.stderr
+
+
 def test_one_seed_makes_one_bundle(bundle: Bundle, shop: Path, tmp_path: Path) -> None:
     """Trained again from nothing, and again from the first run's cache, the bundle is the same to the byte."""
     for cache, out in ((tmp_path / "cache", "anew"), (shop / "cache", "resumed")):

@@ -191,3 +191,19 @@ def test_offset_goes_on_where_an_answer_ended(client: TestClient) -> None:
     assert len({match["posting_id"] for match in found}) == 59
     assert found == sorted(found, key=lambda match: (-match["probability"], -match["score"], match["posting_id"]))
     assert [answer["limit_reached"] for answer in answers] == [True, True, False, False]
+
+
+def test_an_answer_that_nothing_contradicts_takes_one_search(
+    matcher: Matcher, catalogue: tuple[Index, list[Stored]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nearly fifty matches and the few just below their thresholds are found at once."""
+    query, search, searches = vectors(np.random.default_rng(3), ("image", "title")), Index.search, list[int]()
+
+    def counted(self: Index, of: Vectors, **options: object) -> object:
+        searches.append(1)
+        return search(self, of, **options)
+
+    threshold = sorted(one.score for one in match(matcher, query, MatchOptions(threshold=-1.0), []).matches)[1]
+    monkeypatch.setattr(Index, "search", counted)
+    assert 40 < len(match(matcher, query, MatchOptions(threshold=threshold), []).matches) <= 50
+    assert len(searches) == 1
