@@ -55,6 +55,17 @@ def test_cosine_is_near_that_of_weighted_grams(encoder: LexicalEncoder) -> None:
             assert float(vectors[row] @ vectors[column]) == pytest.approx(exact, abs=0.12)
 
 
+def test_vectors_are_signed_sums_of_sharpened_weights() -> None:
+    """Each n-gram adds (1 + log of its count) times its weight to the power 1.5, at the place and sign of its hash."""
+    rarity = np.random.default_rng(0).uniform(1, 8, BUCKETS).astype(np.float16)
+    title, expected = CORPUS[1] + " mint mint", np.zeros(DIMENSION)
+    for gram, count in Counter(hash_grams(title).tolist()).items():
+        weight = (1 + math.log(count)) * float(rarity[gram % BUCKETS]) ** 1.5
+        expected[(gram >> 24) % DIMENSION] += weight if gram >> 63 else -weight
+    got = LexicalEncoder(rarity).encode([title])[0]
+    assert np.allclose(got, expected / np.linalg.norm(expected), atol=1e-6)
+
+
 @given(st.text(max_size=60))
 def test_any_text_gives_a_unit_vector(title: str) -> None:
     """Whatever is written has length one, and the same alone as in a batch."""

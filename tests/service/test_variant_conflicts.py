@@ -70,6 +70,8 @@ def test_the_search_goes_on_past_contradicting_titles(client: TestClient, pictur
     for number in range(200):
         client.put(f"/v1/postings/w{number:03}", files={"title": (None, f"Kopi susu gold {number + 300} ml")})
     for number in range(3):
-        client.put(f"/v1/postings/m{number}", files={"title": (None, f"Kopi susu gold 250 ml blend{number}")})
+        client.put(
+            f"/v1/postings/m{number}", files={"title": (None, f"Kopi susu gold 250 ml dark roast blend{number}")}
+        )
     answer = client.post("/v1/matches", files={"title": (None, "Kopi susu gold 250 ml"), "goal": (None, "balanced")})
     assert [match["posting_id"] for match in answer.json()["matches"]] == ["m0", "m1", "m2"]
