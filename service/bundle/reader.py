@@ -1,4 +1,4 @@
-"""Numbers out of bytes, as AVIF, AV1 and protobuf write them."""
+"""Numbers out of bytes, as AVIF and AV1 write them."""
 
 
 class Reader:

@@ -132,21 +132,25 @@ def test_a_golden_example_holds_both_views(path: Path) -> None:
         load_bundle(path, threads=1)
 
 
-def external(model: onnx.ModelProto) -> None:
-    tensor = model.graph.initializer[0]
+def move_outside(tensor: onnx.TensorProto) -> onnx.TensorProto:
     tensor.data_location = onnx.TensorProto.EXTERNAL
     tensor.ClearField("raw_data")
     entry = tensor.external_data.add()
     entry.key, entry.value = "location", "../../etc/passwd"
+    return tensor
+
+
+def external(model: onnx.ModelProto) -> None:
+    move_outside(model.graph.initializer[0])
 
 
 def external_constant(model: onnx.ModelProto) -> None:
-    tensor = onnx.TensorProto(data_type=1, dims=[1], name="inner", data_location=onnx.TensorProto.EXTERNAL)
+    tensor = move_outside(onnx.TensorProto(data_type=1, dims=[1], name="inner"))
     model.graph.node.insert(0, onnx.helper.make_node("Constant", [], ["unused"], value=tensor))
 
 
 def external_in_function(model: onnx.ModelProto) -> None:
-    tensor = onnx.TensorProto(data_type=1, dims=[1], name="inner", data_location=onnx.TensorProto.EXTERNAL)
+    tensor = move_outside(onnx.TensorProto(data_type=1, dims=[1], name="inner"))
     node = onnx.helper.make_node("Constant", [], ["unused"], value=tensor)
     model.functions.append(onnx.helper.make_function("own", "f", [], ["unused"], [node], []))
 
