@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from http import HTTPStatus
 from pathlib import Path
 
@@ -58,7 +59,7 @@ class FeedLoad:
     """
     One import; a row that is settled is not sent again.
 
-    Memory grows with the number of rows by an id and two digests each, never with pictures.
+    Memory grows with the number of rows by an id and a digest each, never with pictures.
     """
 
     kembar: Kembar
@@ -69,7 +70,8 @@ class FeedLoad:
     posting_ids: frozenset[str | None]
     patience_s: float
     outcomes: dict[int, Outcome] = field(default_factory=dict)
-    _digests: dict[Path, str] = field(default_factory=dict)
+    # Variants of a product lie side by side and share a picture.
+    _read: Callable[[Path], bytes] = field(default_factory=lambda: lru_cache(ROWS_AHEAD)(read_picture))
 
     def run(self) -> Counter[Outcome]:
         """
@@ -110,15 +112,20 @@ class FeedLoad:
 
     def _operations(self, held: Mapping[str, bytes], sent: deque[tuple[int, str]]) -> Iterator[Put]:
         for row, fetched in self._ahead():
-            operation = row if isinstance(row, BadRow) else self._put_if_different(row, fetched, held)
-            match operation:
-                case BadRow():
-                    self._bad(operation)
-                case None:
-                    self._settle(row.row, Outcome.UNCHANGED)
-                case Put():
-                    sent.append((row.row, operation.posting_id))
-                    yield operation
+            if isinstance(row, BadRow):
+                self._bad(row)
+                continue
+            try:
+                put = self._put(row, fetched)
+            except BadPicture as exc:
+                self._bad(BadRow(row.row, row.posting_id, str(exc)))
+                continue
+            image_sha256 = None if put.image is None else hashlib.sha256(put.image).hexdigest()
+            if held.get(put.posting_id) == _digest(put.title, put.metadata, image_sha256):
+                self._settle(row.row, Outcome.UNCHANGED)
+            else:
+                sent.append((row.row, put.posting_id))
+                yield put
 
     def _ahead(self) -> Iterator[tuple[FeedRow | BadRow, "Future[bytes] | None"]]:
         """The rows that are left, in order, with the pictures of the next few being fetched meanwhile."""
@@ -132,26 +139,11 @@ class FeedLoad:
                 yield window.popleft()
         yield from window
 
-    def _put_if_different(
-        self, row: FeedRow, fetched: "Future[bytes] | None", held: Mapping[str, bytes]
-    ) -> Put | BadRow | None:
+    def _put(self, row: FeedRow, fetched: "Future[bytes] | None") -> Put:
+        """What a row asks the service to hold. Raises BadPicture."""
         metadata = {name: value for name, value in row.extra.items() if value and name not in NOT_SENT}
-        try:
-            picture = None if fetched is None else fetched.result()
-            if row.posting_id in held:
-                sha256 = self._image_sha256(row.image) if picture is None else hashlib.sha256(picture).hexdigest()
-                if held[row.posting_id] == _digest(row.title, metadata, sha256):
-                    return None
-            return Put(row.posting_id, row.title, read_picture(row.image) if row.image else picture, metadata)
-        except BadPicture as exc:
-            return BadRow(row.row, row.posting_id, str(exc))
-
-    def _image_sha256(self, image: Path | None) -> str | None:
-        if image is None:
-            return None
-        if image not in self._digests:
-            self._digests[image] = hashlib.sha256(read_picture(image)).hexdigest()
-        return self._digests[image]
+        picture = None if row.image is None else self._read(row.image)
+        return Put(row.posting_id, row.title, picture if fetched is None else fetched.result(), metadata)
 
     def _answered(self, row: int, posting_id: str, answer: BulkAnswer) -> None:
         problem = answer.problem
