@@ -6,6 +6,7 @@ from contextlib import suppress
 
 import apsw
 
+from index.changes import Operation, Transaction
 from index.errors import DatabaseDamaged, StorageFull
 from index.faults import file_faults
 from index.flat import FlatIndex
@@ -13,7 +14,6 @@ from index.highwater import HighWater
 from index.pictures import Pictures
 from index.quarantine import Quarantine
 from index.store import Store
-from index.transaction import Operation, Transaction
 
 logger = logging.getLogger(__name__)
 CHECKPOINT_FRAMES = 4_000  # of 4 KiB: bounds the log that a restart reads; more would make syncs of the database rarer
@@ -75,14 +75,14 @@ class Committer:
     def _make_durable(self, transaction: Transaction) -> None:
         if transaction.pictures:
             # First: a crash in between leaves a picture that nobody uses, never a posting whose picture was lost.
-            self._pictures.keep(dict(transaction.pictures))
+            self._pictures.keep(transaction.pictures)
         if transaction.ledger != self._ledger:
             self._store.write_ledger(transaction.ledger)
             self._store.commit()
 
     def _publish(self, transaction: Transaction) -> None:
         self._ledger = transaction.ledger
-        self._released.update(transaction.released)
+        self._released |= transaction.released
         if transaction.placements:
             self._flat.apply(transaction.placements)
             self._quarantine.release(placement.label for placement in transaction.placements)

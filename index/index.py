@@ -3,15 +3,13 @@
 import threading
 from collections.abc import Collection, Mapping
 from concurrent.futures import Future
-from functools import partial
 from pathlib import Path
 
-from index import changes
 from index.commit import Committer
 from index.errors import PictureNotKept, StorageFailed, StorageFull, UnknownPosting
 from index.opening import Parts, open_parts
 from index.postings import ANY, Draft, Hit, Patch, Posting, Precondition, Scalar, UnitVector, Written
-from index.rows import Content, Row, half_vector, json_bytes, pack_vectors, tag, to_posting
+from index.rows import Content, Row, half_vectors, json_bytes, pack_vectors, tag, to_posting, unpack_vectors
 from index.search import Floors, Question, Searcher
 from index.store import Binding
 from index.writer import Writer
@@ -77,7 +75,7 @@ class Index:
         Raises, by the future:
             RevisionMismatch, StorageFull, StorageFailed, CorruptRow (only with a precondition).
         """
-        views, vectors = pack_vectors(draft.vectors, self._dimensions)
+        views, vectors = pack_vectors(half_vectors(draft.vectors, self._dimensions))
         content = Content(
             posting_id=draft.posting_id.encode(),
             title=None if draft.title is None else draft.title.encode(),
@@ -86,26 +84,33 @@ class Index:
             views=views,
             vectors=vectors,
         )
-        return self._writer.submit(
-            partial(changes.put, content=content, picture=draft.picture, precondition=precondition)
-        )
+        return self._writer.submit(lambda transaction: transaction.put(content, draft.picture, precondition))
 
     def patch(self, change: Patch, precondition: Precondition = ANY) -> "Future[Written]":
         """
         Change title, metadata or both; the rest stays. Raises as `put`; by the future also UnknownPosting, CorruptRow.
         """
-        packed = changes.PackedPatch(
-            posting_id=change.posting_id.encode(),
-            title=None if change.title is None else change.title.encode(),
-            title_vectors=self._title_vectors(change),
-            metadata=None if change.metadata is None else json_bytes(change.metadata),
-            dimensions=self._dimensions,
-        )
-        return self._writer.submit(partial(changes.patch, change=packed, precondition=precondition))
+        if (change.title is None) != (not change.title_vectors):
+            raise ValueError("expected a title together with its vectors, got one of the two")
+        title = None if change.title is None else change.title.encode()
+        title_halves = half_vectors(change.title_vectors, self._dimensions)
+        metadata = None if change.metadata is None else json_bytes(change.metadata)
+
+        def edit(content: Content) -> Content:
+            if metadata is not None:
+                content = content._replace(metadata=metadata)
+            if title is None or title == content.title:
+                return content
+            views, vectors = pack_vectors(unpack_vectors(content, self._dimensions) | title_halves)
+            return content._replace(title=title, views=views, vectors=vectors)
+
+        posting_id = change.posting_id.encode()
+        return self._writer.submit(lambda transaction: transaction.patch(posting_id, edit, precondition))
 
     def delete(self, posting_id: str, precondition: Precondition = ANY) -> "Future[bool]":
         """Remove a posting; True if it was there. Raises as `put`."""
-        return self._writer.submit(partial(changes.delete, posting_id=posting_id.encode(), precondition=precondition))
+        id_bytes = posting_id.encode()
+        return self._writer.submit(lambda transaction: transaction.delete(id_bytes, precondition))
 
     def get(self, posting_id: str) -> Posting:
         """One posting; raises UnknownPosting, CorruptRow."""
@@ -165,7 +170,7 @@ class Index:
             raise ValueError(f"expected k of at least 1 and at least one view, got {k} and {len(query)}")
         return self._searcher.search(
             Question(
-                query={view: half_vector(view, vector, self._dimensions) for view, vector in query.items()},
+                query=half_vectors(query, self._dimensions),
                 k=k,
                 floors=floors,
                 tags=_tags(where),
@@ -207,14 +212,6 @@ class Index:
         if columns is None:
             raise UnknownPosting("no posting has this id")
         return self._quarantine.admit(columns, id_bytes)
-
-    def _title_vectors(self, change: Patch) -> dict[str, bytes]:
-        if (change.title is None) != (not change.title_vectors):
-            raise ValueError("expected a title together with its vectors, got one of the two")
-        return {
-            view: half_vector(view, vector, self._dimensions).astype("<f2").tobytes()
-            for view, vector in change.title_vectors.items()
-        }
 
 
 def _tags(where: Mapping[str, Scalar] | None) -> frozenset[str]:

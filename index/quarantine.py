@@ -2,10 +2,10 @@
 
 import logging
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from index.errors import CorruptRow
-from index.rows import Row, SqliteValue, from_columns
+from index.rows import Columns, Row, from_columns
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ class Quarantine:
         """The damaged rows found so far and not removed since."""
         return self._labels
 
-    def admit(self, columns: Sequence[SqliteValue], posting_id: bytes | None = None) -> Row:
+    def admit(self, columns: Columns, posting_id: bytes | None = None) -> Row:
         """Verify a row that was read, by its id or otherwise; a damaged one is noted, and raises CorruptRow."""
         try:
             return from_columns(columns, posting_id)
@@ -33,7 +33,7 @@ class Quarantine:
             self._hold(int(columns[0] or 0))
             raise
 
-    def sound(self, rows: Iterable[Sequence[SqliteValue]]) -> list[Row]:
+    def sound(self, rows: Iterable[Columns]) -> list[Row]:
         """Those of the rows that are as they were written; the others are noted."""
         admitted = []
         for columns in rows:

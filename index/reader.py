@@ -11,11 +11,9 @@ from numpy.typing import NDArray
 
 from index.errors import IndexClosed
 from index.faults import sqlite_faults
-from index.rows import SqliteValue
+from index.rows import Columns
 from index.sqlite import open_reader
 from index.store import BY_ID, BY_LABELS, DATABASE
-
-Columns = tuple[SqliteValue, ...]
 
 
 class Reader:

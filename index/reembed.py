@@ -5,7 +5,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from index.books import check_high_water, check_ledger
@@ -17,7 +17,7 @@ from index.opening import HIGH_WATER, sync_path
 from index.pictures import DATABASE as PICTURES
 from index.pictures import intact_picture, open_pictures
 from index.postings import UnitVector
-from index.rows import Content, Row, metadata_of, pack_vectors, tags_of
+from index.rows import Content, Row, half_vectors, pack_vectors
 from index.store import DATABASE, Binding, Ledger, Store
 
 FOLDER = "reembed"  # in the data directory; holds the second database
@@ -39,7 +39,7 @@ class Original:
     @property
     def content(self) -> Content:
         """As it shall be, but for the vectors: where the picture is lost, an import has to find it missing."""
-        return self.row.content if self.picture is not None else replace(self.row.content, image_digest=None)
+        return self.row.content if self.picture is not None else self.row.content._replace(image_digest=None)
 
 
 class StoppedIndex:
@@ -162,9 +162,8 @@ class Move:
         """Store postings with their new vectors, durably: one per view that title and stored picture give."""
         with self._store.group():
             for original, vectors in encoded:
-                views, blob = pack_vectors(vectors, self._binding.dimensions)
-                row = replace(original.row, content=replace(original.content, views=views, vectors=blob))
-                self._store.insert(row, tags_of(metadata_of(row.content)))
+                views, blob = pack_vectors(half_vectors(vectors, self._binding.dimensions))
+                self._store.insert(original.row._replace(content=original.content).with_vectors(views, blob))
         with self._store.faults():
             self._store.checkpoint()
 
@@ -219,5 +218,5 @@ class Move:
             return False
         if moved is None:
             return False
-        content = replace(original.content, views=moved.content.views, vectors=moved.content.vectors)
-        return moved == replace(original.row, content=content)
+        wanted = original.row._replace(content=original.content)
+        return moved == wanted.with_vectors(moved.content.views, moved.content.vectors)

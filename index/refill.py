@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from index.errors import CorruptRow
 from index.flat import FlatIndex, Placement
 from index.quarantine import Quarantine
-from index.rows import Row, metadata_of, tags_of
+from index.rows import Row
 from index.store import Store
 
 logger = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ def refill(store: Store, flat: FlatIndex, quarantine: Quarantine) -> Filled:
     for row in _sound_rows(store, quarantine):
         content = row.content
         ids += hash((content.posting_id, row.label))
-        tags += sum(hash((tag.encode(), row.label)) for tag in _tags(row))
+        tags += sum(hash((tag.encode(), row.label)) for tag in row.tags)
         if content.image_digest is not None:
             image_digests.add(content.image_digest)
         batch.append(Placement(row.label, content.views, content.vectors))
@@ -66,7 +66,7 @@ def repair_derived(store: Store, filled: Filled, quarantine: Quarantine) -> None
         store.reindex()
     if tags_disagree(store, filled, quarantine):
         logger.error("the tags disagree with the rows and are rebuilt")
-        store.replace_tags((tag, row.label) for row in _sound_rows(store, quarantine) for tag in _tags(row))
+        store.replace_tags((tag, row.label) for row in _sound_rows(store, quarantine) for tag in row.tags)
 
 
 def _sound_rows(store: Store, quarantine: Quarantine) -> Iterator[Row]:
@@ -76,7 +76,3 @@ def _sound_rows(store: Store, quarantine: Quarantine) -> Iterator[Row]:
         except CorruptRow:
             continue
         yield row
-
-
-def _tags(row: Row) -> frozenset[str]:
-    return tags_of(metadata_of(row.content))

@@ -1,14 +1,12 @@
 """A posting as one database row, and the checksum that covers all of it."""
 
 import json
-import math
 import struct
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from json.encoder import encode_basestring_ascii
-from typing import TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,15 +14,13 @@ from numpy.typing import NDArray
 from index.errors import CorruptRow
 from index.postings import JsonValue, Posting, Scalar, UnitVector
 
-SqliteValue: TypeAlias = int | float | str | bytes | None
-CHECKSUM_BYTES = 16
+Columns: TypeAlias = tuple[Any, ...]  # as SQLite gives them: in a damaged row each may have any type
+Halves: TypeAlias = dict[str, NDArray[np.float16]]
 UNIT_TOLERANCE = 0.01
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_COLUMNS = 11
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
+class Content(NamedTuple):
     """
     What a caller wrote, as bytes: the part of a row that decides whether a put changes anything.
 
@@ -39,8 +35,7 @@ class Content:
     vectors: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One verified row. `label` never changes and is never used again; `sequence` is the posting's revision."""
 
     label: int
@@ -49,54 +44,55 @@ class Row:
     updated_us: int
     content: Content
 
+    @property
+    def tags(self) -> frozenset[str]:
+        """The tags that its metadata give."""
+        return tags_of(json.loads(self.content.metadata))
 
-def pack_vectors(vectors: Mapping[str, UnitVector], dimensions: Mapping[str, int]) -> tuple[bytes, bytes]:
+    def with_vectors(self, views: bytes, vectors: bytes) -> "Row":
+        """The same posting as other encoders see it."""
+        return self._replace(content=self.content._replace(views=views, vectors=vectors))
+
+
+COLUMNS = ", ".join((*Row._fields[:-1], *Content._fields, "checksum"))
+
+
+def half_vectors(vectors: Mapping[str, UnitVector], dimensions: Mapping[str, int]) -> Halves:
     """
-    Round unit vectors to float16, once, and lay them out in order of view name.
-
-    Returns:
-        The view names and the values, as they are stored.
+    Round unit vectors (dim,) to float16: the values that are stored, searched and scored. In order of view name.
 
     Raises:
-        ValueError: no view, an unknown one, another dimension, or a vector that is not finite and of length one.
+        ValueError: an unknown view, another dimension, or a vector that is not finite and of length one.
     """
-    if not vectors:
+    for view, vector in vectors.items():
+        if view not in dimensions:
+            raise ValueError(f"expected a view of {sorted(dimensions)}, got another name")
+        if vector.shape != (dimensions[view],):
+            raise ValueError(f"{view}: expected a vector of shape ({dimensions[view]},), got {vector.shape}")
+        length = float(np.linalg.norm(vector.astype(np.float64)))
+        if not abs(length - 1.0) <= UNIT_TOLERANCE:  # so that NaN is refused too
+            raise ValueError(f"{view}: expected a vector of length 1, got {length:.4f}")
+    return {view: vectors[view].astype(np.float16) for view in sorted(vectors)}
+
+
+def pack_vectors(halves: Halves) -> tuple[bytes, bytes]:
+    """The view names and the values as they are stored; raises ValueError where there is no view."""
+    if not halves:
         raise ValueError("a posting needs at least one view, got none")
-    names = sorted(vectors)
-    blob = b"".join(half_vector(name, vectors[name], dimensions).astype("<f2").tobytes() for name in names)
-    return "+".join(names).encode(), blob
+    names = sorted(halves)
+    return "+".join(names).encode(), b"".join(halves[name].astype("<f2").tobytes() for name in names)
 
 
-def half_vector(view: str, vector: UnitVector, dimensions: Mapping[str, int]) -> NDArray[np.float16]:
-    """Check one unit vector (dim,) against its view and round it to float16; raises ValueError."""
-    if view not in dimensions:
-        raise ValueError(f"expected a view of {sorted(dimensions)}, got another name")
-    if vector.shape != (dimensions[view],):
-        raise ValueError(f"{view}: expected a vector of shape ({dimensions[view]},), got {vector.shape}")
-    length = float(np.linalg.norm(vector.astype(np.float64)))
-    if not math.isfinite(length) or abs(length - 1.0) > UNIT_TOLERANCE:
-        raise ValueError(f"{view}: expected a vector of length 1, got {length:.4f}")
-    return vector.astype(np.float16)
-
-
-def unpack_vectors(views: bytes, blob: bytes, dimensions: Mapping[str, int]) -> dict[str, NDArray[np.float16]]:
+def unpack_vectors(content: Content, dimensions: Mapping[str, int]) -> Halves:
     """The inverse of `pack_vectors`; raises ValueError where the lengths disagree."""
-    values = np.frombuffer(blob, dtype="<f2").astype(np.float16, copy=False)
+    values = np.frombuffer(content.vectors, dtype="<f2").astype(np.float16, copy=False)
     parts, end = {}, 0
-    for name in views.decode().split("+"):
+    for name in content.views.decode().split("+"):
         start, end = end, end + dimensions[name]
         parts[name] = values[start:end]
     if end != values.size:
         raise ValueError(f"expected {end} values, got {values.size}")
     return parts
-
-
-def put_views(content: Content, vectors: Mapping[str, bytes], dimensions: Mapping[str, int]) -> Content:
-    """The content with these vectors (float16 bytes) by view put in, or in place of those it has."""
-    parts = {name: half.tobytes() for name, half in unpack_vectors(content.views, content.vectors, dimensions).items()}
-    parts |= vectors
-    names = sorted(parts)
-    return replace(content, views="+".join(names).encode(), vectors=b"".join(parts[name] for name in names))
 
 
 def json_bytes(metadata: Mapping[str, JsonValue]) -> bytes:
@@ -125,54 +121,23 @@ def _canonical(value: Scalar) -> str:
 
 def tags_of(metadata: Mapping[str, JsonValue]) -> frozenset[str]:
     """The tags of a posting: its top-level scalars. Lists and objects carry none."""
-    return frozenset(
-        tag(key, value)
-        for key, value in metadata.items()
-        if value is None or isinstance(value, bool | int | float | str)
-    )
-
-
-def metadata_of(content: Content) -> dict[str, JsonValue]:
-    """Read the stored metadata back, exactly as it was given."""
-    metadata: dict[str, JsonValue] = json.loads(content.metadata.decode())
-    return metadata
+    return frozenset(tag(key, value) for key, value in metadata.items() if not isinstance(value, list | dict))
 
 
 def checksum(row: Row) -> bytes:
     """BLAKE2b over every column, lengths included, so that no byte can move from one to the next."""
-    content = row.content
-    blobs = (
-        content.posting_id,
-        content.title,
-        content.metadata,
-        content.image_digest,
-        content.views,
-        content.vectors,
-    )
-    lengths = [-1 if blob is None else len(blob) for blob in blobs]
-    head = struct.pack("<10q", row.label, row.sequence, row.created_us, row.updated_us, *lengths)
-    return blake2b(b"".join((head, *(blob or b"" for blob in blobs))), digest_size=CHECKSUM_BYTES).digest()
+    *numbers, content = row
+    lengths = [-1 if value is None else len(value) for value in content]
+    head = struct.pack("<10q", *numbers, *lengths)
+    return blake2b(b"".join((head, *(value or b"" for value in content))), digest_size=16).digest()
 
 
-def to_columns(row: Row) -> tuple[SqliteValue, ...]:
+def to_columns(row: Row) -> Columns:
     """The row as it is stored, its checksum last."""
-    content = row.content
-    return (
-        row.label,
-        content.posting_id,
-        row.sequence,
-        row.created_us,
-        row.updated_us,
-        content.title,
-        content.metadata,
-        content.image_digest,
-        content.views,
-        content.vectors,
-        checksum(row),
-    )
+    return (*row[:-1], *row.content, checksum(row))
 
 
-def from_columns(columns: Sequence[SqliteValue], posting_id: bytes | None = None) -> Row:
+def from_columns(columns: Columns, posting_id: bytes | None = None) -> Row:
     """
     The stored row, verified.
 
@@ -182,16 +147,10 @@ def from_columns(columns: Sequence[SqliteValue], posting_id: bytes | None = None
     Raises:
         CorruptRow: the checksum, or the type of a column, is another than was written, or the id is another.
     """
-    label, found_id, sequence, created_us, updated_us, title, metadata, image_digest, views, vectors, stored = columns
-    row = Row(
-        label,  # type: ignore[arg-type]  # a damaged column may have any type; the checksum finds it below
-        sequence,  # type: ignore[arg-type]  # as above
-        created_us,  # type: ignore[arg-type]  # as above
-        updated_us,  # type: ignore[arg-type]  # as above
-        Content(found_id, title, metadata, image_digest, views, vectors),  # type: ignore[arg-type]  # as above
-    )
+    label, sequence, created_us, updated_us, *content, stored = columns
+    row = Row(label, sequence, created_us, updated_us, Content(*content))
     try:
-        intact = checksum(row) == stored and posting_id in (None, found_id)
+        intact = checksum(row) == stored and posting_id in (None, row.content.posting_id)
     except (TypeError, struct.error):
         intact = False
     if not intact:
@@ -205,8 +164,8 @@ def to_posting(row: Row, dimensions: Mapping[str, int]) -> Posting:
     return Posting(
         posting_id=content.posting_id.decode(),
         title=None if content.title is None else content.title.decode(),
-        metadata=metadata_of(content),
-        vectors=unpack_vectors(content.views, content.vectors, dimensions),
+        metadata=json.loads(content.metadata),
+        vectors=unpack_vectors(content, dimensions),
         image_digest=None if content.image_digest is None else content.image_digest.hex(),
         revision=row.sequence,
         created_at=_EPOCH + timedelta(microseconds=row.created_us),

@@ -11,13 +11,12 @@ import numpy as np
 
 from index.errors import DatabaseDamaged, EncoderMismatch
 from index.faults import sqlite_faults
-from index.rows import Row, SqliteValue, from_columns, to_columns
+from index.rows import COLUMNS, Columns, Row, from_columns, to_columns
 from index.sqlite import open_database
 
 DATABASE = "postings.sqlite"
 APPLICATION_ID = 0x4B4D4250  # "KMBP"
 SCHEMA_VERSION = 1
-COLUMNS = "label, posting_id, sequence, created_us, updated_us, title, metadata, image_digest, views, vectors, checksum"
 # By way of the label, or SQLite takes the id from its index and never looks at the one in the row.
 BY_ID = f"SELECT {COLUMNS} FROM posting WHERE label = (SELECT label FROM posting WHERE posting_id = ?)"
 BY_LABEL = f"SELECT {COLUMNS} FROM posting WHERE label = ?"
@@ -184,21 +183,22 @@ class Store:
         """All labels, as the rows have them, in order."""
         return [label for (label,) in self.connection.execute("SELECT label FROM posting NOT INDEXED ORDER BY label")]
 
-    def label(self, posting_id: bytes) -> int | None:
-        """The label of this id, without a look at the rest of its row."""
-        label: int | None = self.connection.execute("SELECT label FROM posting WHERE posting_id = ?", (posting_id,)).get
-        return label
+    def label(self, posting_id: bytes) -> int:
+        """The label of an id that is there, without a look at the rest of its row."""
+        return int(self.connection.execute("SELECT label FROM posting WHERE posting_id = ?", (posting_id,)).get)
 
-    def insert(self, row: Row, tags: Collection[str]) -> None:
-        """Store a row whose label is free."""
-        marks = ", ".join("?" * len(to_columns(row)))
-        self.connection.execute(f"INSERT INTO posting ({COLUMNS}) VALUES ({marks})", to_columns(row))
-        self.connection.executemany("INSERT INTO tag VALUES (?, ?)", [(tag, row.label) for tag in tags])
+    def insert(self, row: Row) -> None:
+        """Store a row, whose label is free, and its tags."""
+        columns = to_columns(row)
+        marks = ", ".join("?" * len(columns))
+        self.connection.execute(f"INSERT INTO posting ({COLUMNS}) VALUES ({marks})", columns)
+        self.connection.executemany("INSERT INTO tag VALUES (?, ?)", [(tag, row.label) for tag in row.tags])
 
-    def remove(self, label: int, tags: Collection[str]) -> None:
+    def remove(self, row: Row) -> None:
         """Remove a row and its tags."""
-        self.connection.execute("DELETE FROM posting WHERE label = ?", (label,))
-        self.connection.executemany("DELETE FROM tag WHERE tag = ? AND label = ?", [(tag, label) for tag in tags])
+        self.connection.execute("DELETE FROM posting WHERE label = ?", (row.label,))
+        pairs = [(tag, row.label) for tag in row.tags]
+        self.connection.executemany("DELETE FROM tag WHERE tag = ? AND label = ?", pairs)
 
     def remove_unread(self, labels: Collection[int]) -> None:
         """Remove rows that may be damaged: SQLite may miss such a one in its indexes, and it cannot tell its tags."""
@@ -230,7 +230,7 @@ class Store:
         found = self.connection.execute("SELECT 1 FROM posting WHERE image_digest = ? LIMIT 1", (image_digest,)).get
         return found is not None
 
-    def raw_rows(self) -> Iterator[tuple[SqliteValue, ...]]:
+    def raw_rows(self) -> Iterator[Columns]:
         """All rows in order of label, as `COLUMNS`, not yet verified."""
         return iter(self.connection.execute(f"SELECT {COLUMNS} FROM posting ORDER BY label"))
 

@@ -7,9 +7,9 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TypeVar, cast
 
+from index.changes import Operation
 from index.commit import Committer
 from index.errors import IndexClosed, IndexFault, StorageFailed, StorageFull
-from index.transaction import Operation
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")

@@ -189,10 +189,10 @@ def test_a_write_that_fails_halfway_fails_alone(open_index: OpenIndex, monkeypat
         index.put(draft(name)).result(10)
     original = Store.insert
 
-    def insert(store: Store, row: Row, tags: frozenset[str]) -> None:
+    def insert(store: Store, row: Row) -> None:
         if row.content.posting_id == b"b":
             raise apsw.CorruptError("a page of this row cannot be read")
-        original(store, row, tags)
+        original(store, row)
 
     with monkeypatch.context() as patching:
         patching.setattr(Store, "insert", insert)
