@@ -26,7 +26,6 @@ from service.readiness import readiness_of
 from service.routes import bulk, health, matches, model, page, postings
 from service.services import Services
 from service.settings import Settings
-from service.stages import Stages
 
 DESCRIPTION = "Which postings in my catalogue show the same product as this one?"
 Loader = Callable[[Settings, int], Bundle]
@@ -40,12 +39,11 @@ def create_app(settings: Settings) -> FastAPI:
 def build_app(settings: Settings, load: Loader) -> FastAPI:
     """As `create_app`, with another way to come by a bundle."""
     admission, metrics = Admission(settings.upload_budget_mib * 1024 * 1024, settings.max_queued_ms), Metrics()
-    stages = Stages(metrics.stage, metrics.batch)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[Mapping[str, Services]]:
         with ExitStack() as opened:
-            services = await asyncio.to_thread(_open, settings, load, admission, metrics, stages, opened)
+            services = await asyncio.to_thread(_open, settings, load, admission, metrics, opened)
             try:
                 yield {"services": services}
             finally:
@@ -62,7 +60,7 @@ def build_app(settings: Settings, load: Loader) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.admission = admission
-    app.add_middleware(Exchanges, admission=admission, metrics=metrics, stages=stages)
+    app.add_middleware(Exchanges, admission=admission, metrics=metrics)
     app.add_exception_handler(HTTPException, _pass_on)
     routers = [part.router for part in (matches, postings, bulk, model, health, page)]
     for router in (*routers, page.docs_router) if settings.docs else routers:
@@ -71,9 +69,7 @@ def build_app(settings: Settings, load: Loader) -> FastAPI:
     return app
 
 
-def _open(
-    settings: Settings, load: Loader, admission: Admission, metrics: Metrics, stages: Stages, opened: ExitStack
-) -> Services:
+def _open(settings: Settings, load: Loader, admission: Admission, metrics: Metrics, opened: ExitStack) -> Services:
     threads = settings.threads or granted_threads()
     bundle = load(settings, threads)
     index = Index.open(
@@ -89,10 +85,10 @@ def _open(
         threads=threads,
         stored_side=settings.stored_picture_side,
         require_room=admission.require_room,
-        stages=stages,
+        metrics=metrics,
     )
     opened.callback(encoder.close)
-    matcher = Matcher(index, bundle.decision, bundle.fingerprint, threads=threads, stages=stages)
+    matcher = Matcher(index, bundle.decision, bundle.fingerprint, threads=threads, metrics=metrics)
     opened.callback(matcher.lane.close)
     lanes = admission.lanes = (*encoder.lanes(), matcher.lane)
     metrics.watch("kembar_index_postings", "Postings served.", "view_set", index.counts)

@@ -1,5 +1,6 @@
 """Work-conserving lanes: an idle worker starts at once, a busy one finds what has gathered meanwhile."""
 
+import asyncio
 import heapq
 import itertools
 import logging
@@ -14,6 +15,8 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 from service.bundle.errors import PostingError
 from service.errors import Draining, WorkerDied
+from service.metrics import Metrics
+from service.stages import QUEUE, spend
 
 logger = logging.getLogger(__name__)
 
@@ -61,14 +64,14 @@ class Lane(Generic[Item, Result]):
         self,
         name: str,
         run: Run[Item, Result],
+        metrics: Metrics,
         *,
         workers: int,
         max_batch: int,
         ms_per_unit: float,
-        observe_batch: Callable[[str, int], None],
     ) -> None:
         """`run` gives a result per item, in order; `ms_per_unit` of cost is a first guess, measured from then on."""
-        self.name, self._run, self._observe_batch = name, run, observe_batch
+        self.name, self._run, self._metrics = name, run, metrics
         self._workers, self._max_batch, self._ms_per_unit = workers, max_batch, ms_per_unit
         self._jobs: list[_Job[Item, Result]] = []
         self._sequence = itertools.count()
@@ -79,6 +82,14 @@ class Lane(Generic[Item, Result]):
         self._threads: set[threading.Thread] = set()
         for _ in range(workers):
             self._start_worker()
+
+    async def through(self, item: Item, priority: Priority, cost: float = 1.0) -> Result:
+        """Wait for an item to pass, without blocking the event loop; who gives up leaves the queue."""
+        done = await asyncio.wrap_future(self.submit(item, cost, priority))
+        for stage, seconds in ((QUEUE, done.waited_s), (self.name, done.ran_s)):
+            self._metrics.stage(stage, seconds)
+            spend(stage, seconds)
+        return done.result
 
     def submit(self, item: Item, cost: float, priority: Priority) -> "Future[Done[Result]]":
         """Queue an item; a future that is cancelled before a worker takes it leaves the queue. Raises Draining."""
@@ -160,7 +171,7 @@ class Lane(Generic[Item, Result]):
             self._fail_or_split(batch, exc)
             return
         ran = time.monotonic() - started
-        self._observe_batch(self.name, len(batch))
+        self._metrics.batch(self.name, len(batch))
         self.fault = None
         self._settle(batch, ran)
         for job, result in zip(batch, results, strict=True):

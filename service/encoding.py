@@ -11,7 +11,7 @@ from service.batcher import AnyLane, Lane, Priority, run_calls
 from service.bundle.bundle import Bundle
 from service.bundle.picture import decode_picture, picture_tensor, stored_picture
 from service.bundle.views import View
-from service.stages import Stages
+from service.metrics import Metrics
 
 # Measured: a picture in a batch of 16 takes no less time than in one of 4, and 150 MB more memory in all.
 MAX_IMAGE_BATCH = 4
@@ -40,17 +40,18 @@ class PostingEncoder:
         threads: int,
         stored_side: int,
         require_room: Callable[[], None],
-        stages: Stages,
+        metrics: Metrics,
     ) -> None:
-        self._bundle, self._stored_side = bundle, stored_side
-        self._require_room, self._stages = require_room, stages
+        self._bundle, self._stored_side, self._require_room = bundle, stored_side, require_room
         specs = bundle.manifest.encoders
         # A unit is a megabyte of picture.
-        self._decode_lane: Lane[Callable[[], Decoded], Decoded] = stages.lane("decode", run_calls, threads, 1, 10.0)
+        self._decode_lane: Lane[Callable[[], Decoded], Decoded] = Lane(
+            "decode", run_calls, metrics, workers=threads, max_batch=1, ms_per_unit=10.0
+        )
         workers, batch = (1, MAX_IMAGE_BATCH) if specs[View.IMAGE].rows_independent else (threads, 1)
-        self._image_lane = stages.lane("image", self._images, workers, batch, 5.0)
+        self._image_lane = Lane("image", self._images, metrics, workers=workers, max_batch=batch, ms_per_unit=5.0)
         workers, batch = (1, MAX_TITLE_BATCH) if specs[View.TITLE].rows_independent else (threads, 1)
-        self._title_lane = stages.lane("title", self._titles, workers, batch, 2.0)
+        self._title_lane = Lane("title", self._titles, metrics, workers=workers, max_batch=batch, ms_per_unit=2.0)
 
     async def vectors(self, image: bytes | None, title: str | None, priority: Priority) -> Mapping[str, Vector]:
         """Encode what is given. Raises Overloaded (bulk loads wait instead), PostingError, ModelFault."""
@@ -90,15 +91,15 @@ class PostingEncoder:
             return None, None
         megabytes = len(image) / 1e6 + 0.1
         with self._image_lane.expecting(1.0):
-            tensor, picture = await self._stages.through(
-                self._decode_lane, lambda: self._decode(image, stored_side), priority, megabytes
+            tensor, picture = await self._decode_lane.through(
+                lambda: self._decode(image, stored_side), priority, megabytes
             )
-        return picture, await self._stages.through(self._image_lane, tensor, priority)
+        return picture, await self._image_lane.through(tensor, priority)
 
     async def _encode_title(self, title: str | None, priority: Priority) -> Mapping[str, Vector]:
         if title is None:
             return {}
-        return await self._stages.through(self._title_lane, title, priority)
+        return await self._title_lane.through(title, priority)
 
     def _decode(self, data: bytes, stored_side: int) -> Decoded:
         spec = self._bundle.manifest.picture

@@ -18,7 +18,7 @@ from service.errors import DeadlinePassed, MalformedHeader
 from service.metrics import Metrics
 from service.problems import kind_of, problem_response
 from service.services import Services
-from service.stages import Stages, server_timing
+from service.stages import begin, server_timing
 
 logger = logging.getLogger(__name__)
 
@@ -34,14 +34,14 @@ _CLIENT_GONE = 499  # nginx's number; nobody reads the answer, the log and the m
 class Exchanges:
     """The outermost layer of the app; whatever is raised beneath it becomes a problem document here."""
 
-    def __init__(self, app: ASGIApp, admission: Admission, metrics: Metrics, stages: Stages) -> None:
-        self._app, self._admission, self._metrics, self._stages = app, admission, metrics, stages
+    def __init__(self, app: ASGIApp, admission: Admission, metrics: Metrics) -> None:
+        self._app, self._admission, self._metrics = app, admission, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = _Exchange(scope, receive, send, self._stages.begin())
+        exchange = _Exchange(scope, receive, send, begin())
         started = time.perf_counter()
         try:
             await self._answer(exchange)

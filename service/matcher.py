@@ -15,8 +15,8 @@ from service.batcher import Lane, Priority, run_calls
 from service.bundle.decision import Decision
 from service.bundle.variants import variant_conflict
 from service.bundle.views import Goal, View
+from service.metrics import Metrics
 from service.schemas import MAX_MATCHES, MatchOptions
-from service.stages import Stages
 
 Thresholds = Callable[[frozenset[str]], float]
 MOST_JUDGED = 1_000  # where contradicting titles leave an answer short, the search goes on, by no more than this
@@ -49,9 +49,11 @@ class Judged:
 class Matcher:
     """The decision over the nearest postings of each set of shared views. Called from the event loop."""
 
-    def __init__(self, index: Index, decision: Decision, fingerprint: str, *, threads: int, stages: Stages) -> None:
-        self._index, self._decision, self._fingerprint, self._stages = index, decision, fingerprint, stages
-        self.lane: Lane[Callable[[], list[Hit]], list[Hit]] = stages.lane("search", run_calls, threads, 1, 5.0)
+    def __init__(self, index: Index, decision: Decision, fingerprint: str, *, threads: int, metrics: Metrics) -> None:
+        self._index, self._decision, self._fingerprint = index, decision, fingerprint
+        self.lane: Lane[Callable[[], list[Hit]], list[Hit]] = Lane(
+            "search", run_calls, metrics, workers=threads, max_batch=1, ms_per_unit=5.0
+        )
 
     async def match(
         self,
@@ -113,7 +115,7 @@ class Matcher:
                 exclude=exclude,
             )  # fmt: skip
 
-        hits = await self._stages.through(self.lane, search, Priority.QUERY)
+        hits = await self.lane.through(search, Priority.QUERY)
         return sorted((self._judge(query, hit.posting, hit.scores, options, thresholds) for hit in hits), key=_rank)
 
     def _thresholds(self, options: MatchOptions) -> Thresholds:

@@ -10,6 +10,7 @@ import pytest
 from service.batcher import Done, Lane, Priority
 from service.bundle.errors import ImageMalformed
 from service.errors import Draining, WorkerDied
+from service.metrics import Metrics
 
 Run = Callable[[Sequence[int]], Sequence[int]]
 
@@ -31,7 +32,7 @@ class Doubling:
 
 @contextmanager
 def lane_of(run: Run, *, workers: int = 1, max_batch: int = 4) -> Iterator[Lane[int, int]]:
-    lane = Lane("test", run, workers=workers, max_batch=max_batch, ms_per_unit=10.0, observe_batch=lambda *_: None)
+    lane = Lane("test", run, Metrics(), workers=workers, max_batch=max_batch, ms_per_unit=10.0)
     try:
         yield lane
     finally:

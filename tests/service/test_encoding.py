@@ -16,7 +16,7 @@ from service.bundle.errors import ImageMalformed, ImageTruncated
 from service.bundle.picture import decode_picture, picture_tensor
 from service.encoding import PostingEncoder
 from service.errors import Overloaded
-from service.stages import Stages
+from service.metrics import Metrics
 from tests.service.conftest import jpeg
 
 
@@ -35,7 +35,7 @@ def make(bundle: Bundle, require_room: Callable[[], None]) -> PostingEncoder:
         threads=2,
         stored_side=64,
         require_room=require_room,
-        stages=Stages(lambda *_: None, lambda *_: None),
+        metrics=Metrics(),
     )
 
 

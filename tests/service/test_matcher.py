@@ -17,8 +17,8 @@ from index.postings import Draft
 from service.answers import MatchAnswer
 from service.bundle.views import Goal, View, view_set_key
 from service.matcher import Candidate, Matcher
+from service.metrics import Metrics
 from service.schemas import MAX_MATCHES, MatchOptions
-from service.stages import Stages
 from tests.service.fake_bundle import THRESHOLDS, WEIGHTS, fake_bundle
 
 Vectors = Mapping[str, NDArray[np.float32]]
@@ -98,7 +98,7 @@ def matcher(catalogue: tuple[Index, list[Stored]]) -> Iterator[Matcher]:
         DECISION,
         "sha256:fingerprint",
         threads=1,
-        stages=Stages(lambda *_: None, lambda *_: None),
+        metrics=Metrics(),
     )
     yield found
     found.lane.close()
