@@ -1,5 +1,6 @@
 """Does the database hold what was acknowledged? The ledger and the high-water mark say."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from index.errors import RowsMissing
@@ -32,37 +33,30 @@ def check_high_water(store: Store, high_water: int | None) -> None:
         )
 
 
-def check_ledger(store: Store, damaged: int) -> None:
+def check_ledger(store: Store, damaged: int) -> Ledger:
     """
     Hold the table to the ledger.
 
     Args:
         damaged: how many rows are quarantined; a damaged sequence number moves the sum, not the count.
 
+    Returns:
+        The ledger with damaged rows counted as they are now, so that their removal will add up.
+
     Raises:
         RowsMissing: acknowledged rows are gone, or older ones are back.
     """
     ledger, found = store.ledger(), store.recount()
-    if found.postings != ledger.postings or not (damaged or _agree(ledger, found)):
+    same_rows = found.sequence_sum == ledger.sequence_sum and found.sequence <= ledger.sequence
+    if found.postings != ledger.postings or not (damaged or same_rows):
         raise RowsMissing(
             f"expected {ledger.postings} postings as of write {ledger.sequence}, got {found.postings} or other ones: "
             f"rows were lost or brought back behind the index; {_CURE}"
         )
+    return replace(found, sequence=ledger.sequence)
 
 
-def settle_ledger(store: Store) -> None:
-    """Let the ledger count a damaged row as it is now, so that its removal will add up."""
-    ledger, found = store.ledger(), store.recount()
-    if not _agree(ledger, found):
-        store.write_ledger(Ledger(ledger.sequence, found.postings, found.sequence_sum))
-
-
-def accept_what_is_there(store: Store, high_water: int | None) -> None:
-    """Make the ledger agree with the table, and never use a sequence number again."""
+def accepted_ledger(store: Store, high_water: int | None) -> Ledger:
+    """The ledger that agrees with whatever the table holds, and never uses a sequence number again."""
     found = store.recount()
-    sequence = max(store.ledger().sequence, high_water or 0, found.sequence)
-    store.write_ledger(Ledger(sequence, found.postings, found.sequence_sum))
-
-
-def _agree(ledger: Ledger, found: Ledger) -> bool:
-    return found.sequence_sum == ledger.sequence_sum and found.sequence <= ledger.sequence
+    return replace(found, sequence=max(store.ledger().sequence, high_water or 0, found.sequence))

@@ -10,7 +10,7 @@ from index.changes import Operation, Transaction
 from index.errors import DatabaseDamaged, StorageFull
 from index.faults import file_faults
 from index.flat import FlatIndex
-from index.highwater import HighWater
+from index.highwater import HIGH_WATER, HighWater
 from index.pictures import Pictures
 from index.quarantine import Quarantine
 from index.store import Store
@@ -25,11 +25,8 @@ class Committer:
     def __init__(
         self, store: Store, pictures: Pictures, high_water: HighWater, flat: FlatIndex, quarantine: Quarantine
     ) -> None:
-        self._store = store
-        self._pictures = pictures
-        self._high_water = high_water
-        self._flat = flat
-        self._quarantine = quarantine
+        self._store, self._pictures, self._high_water = store, pictures, high_water
+        self._flat, self._quarantine = flat, quarantine
         self._ledger = store.ledger()
         self._released: set[bytes] = set()
         self._frames = 0
@@ -48,14 +45,19 @@ class Committer:
             StorageFailed: what was stored is known only after a restart.
         """
         transaction = Transaction(self._store, self._ledger)
-        with self._store.faults():
-            self._store.begin()
-            try:
-                outcomes = [transaction.attempt(operation) for operation in operations]
-                self._make_durable(transaction)
-            finally:
-                self._store.abandon()
-        self._publish(transaction)
+        with self._store.group():
+            outcomes = [transaction.attempt(operation) for operation in operations]
+            if transaction.pictures:
+                # First: a crash in between leaves a picture that nobody uses, never a posting whose picture was lost.
+                self._pictures.keep(transaction.pictures)
+            if transaction.ledger != self._ledger:
+                self._store.write_ledger(transaction.ledger)
+        self._ledger = transaction.ledger
+        self._released |= transaction.released
+        if transaction.placements:
+            self._flat.apply(transaction.placements)
+            self._quarantine.release(placement.label for placement in transaction.placements)
+            self._mark(self._ledger.sequence)
         return outcomes
 
     def tidy(self) -> None:
@@ -72,25 +74,9 @@ class Committer:
         self._remove_unused_pictures()
         self._checkpoint(apsw.SQLITE_CHECKPOINT_TRUNCATE)
 
-    def _make_durable(self, transaction: Transaction) -> None:
-        if transaction.pictures:
-            # First: a crash in between leaves a picture that nobody uses, never a posting whose picture was lost.
-            self._pictures.keep(transaction.pictures)
-        if transaction.ledger != self._ledger:
-            self._store.write_ledger(transaction.ledger)
-            self._store.commit()
-
-    def _publish(self, transaction: Transaction) -> None:
-        self._ledger = transaction.ledger
-        self._released |= transaction.released
-        if transaction.placements:
-            self._flat.apply(transaction.placements)
-            self._quarantine.release(placement.label for placement in transaction.placements)
-            self._mark(self._ledger.sequence)
-
     def _mark(self, sequence: int) -> None:
         try:
-            with file_faults("high-water"):
+            with file_faults(HIGH_WATER):
                 self._high_water.write(sequence)
         except StorageFull:
             logger.warning("no room for the high-water mark; the write itself is durable")
@@ -104,7 +90,7 @@ class Committer:
 
     def _checkpoint(self, mode: int) -> None:
         self._next_checkpoint = self._frames + CHECKPOINT_FRAMES
-        with file_faults("high-water"):
+        with file_faults(HIGH_WATER):
             self._high_water.sync()
         with self._store.faults(), suppress(apsw.BusyError):  # a reader that stays long: the next one gets further
             self._store.connection.wal_checkpoint(mode=mode)

@@ -1,13 +1,12 @@
 """The high-water mark: how far the index had acknowledged, kept apart from the database so that a lost tail shows."""
 
 import os
-import struct
 import zlib
 from pathlib import Path
 
-_FORMAT = struct.Struct("<8sQ")
-_CRC = struct.Struct("<I")
+HIGH_WATER = "high-water"
 _MAGIC = b"KMBRHW01"
+_BYTES = 20
 
 
 class HighWater:
@@ -23,17 +22,11 @@ class HighWater:
 
     def read(self) -> int | None:
         """The sequence number, or None where the file is new or damaged."""
-        data = os.pread(self._descriptor, _FORMAT.size + _CRC.size, 0)
-        if len(data) != _FORMAT.size + _CRC.size:
-            return None
-        magic, sequence = _FORMAT.unpack_from(data)
-        (crc,) = _CRC.unpack_from(data, _FORMAT.size)
-        return int(sequence) if magic == _MAGIC and crc == zlib.crc32(data[: _FORMAT.size]) else None
+        return _decoded(os.pread(self._descriptor, _BYTES, 0))
 
     def write(self, sequence: int) -> None:
         """Record a committed sequence number; raises OSError."""
-        body = _FORMAT.pack(_MAGIC, sequence)
-        os.pwrite(self._descriptor, body + _CRC.pack(zlib.crc32(body)), 0)
+        os.pwrite(self._descriptor, _encoded(sequence), 0)
 
     def sync(self) -> None:
         """Bring the mark to the disk; raises OSError."""
@@ -44,12 +37,17 @@ class HighWater:
         os.close(self._descriptor)
 
 
-def recorded_mark(path: Path) -> int | None:
-    """What the file at `path` says, without making it; None where it is missing or damaged."""
-    if not path.is_file():
-        return None
-    high_water = HighWater(path)
-    try:
-        return high_water.read()
-    finally:
-        high_water.close()
+def recorded_mark(directory: Path) -> int | None:
+    """What a stopped index's file says, without making it; None where it is missing or damaged."""
+    path = directory / HIGH_WATER
+    return _decoded(path.read_bytes()[:_BYTES]) if path.is_file() else None
+
+
+def _encoded(sequence: int) -> bytes:
+    body = _MAGIC + sequence.to_bytes(8, "little")
+    return body + zlib.crc32(body).to_bytes(4, "little")
+
+
+def _decoded(data: bytes) -> int | None:
+    sequence = int.from_bytes(data[8:16], "little")
+    return sequence if data == _encoded(sequence) else None

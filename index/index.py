@@ -6,10 +6,10 @@ from concurrent.futures import Future
 from pathlib import Path
 
 from index.commit import Committer
-from index.errors import PictureNotKept, StorageFailed, StorageFull, UnknownPosting
+from index.errors import PictureNotKept, StorageFailed, StorageFull
 from index.opening import Parts, open_parts
 from index.postings import ANY, Draft, Hit, Patch, Posting, Precondition, Scalar, UnitVector, Written
-from index.rows import Content, Row, half_vectors, json_bytes, pack_vectors, tag, to_posting, unpack_vectors
+from index.rows import Content, half_vectors, json_bytes, pack_vectors, tag, to_posting, unpack_vectors
 from index.search import Floors, Question, Searcher
 from index.store import Binding
 from index.writer import Writer
@@ -35,7 +35,7 @@ class Index:
         self._committer = Committer(parts.store, parts.pictures, parts.high_water, parts.flat, parts.quarantine)
         self._writer = Writer(self._committer)
         self._closing = threading.Lock()
-        self._closed = False
+        self._resources.callback(self._finish)
 
     @classmethod
     def open(
@@ -114,11 +114,11 @@ class Index:
 
     def get(self, posting_id: str) -> Posting:
         """One posting; raises UnknownPosting, CorruptRow."""
-        return to_posting(self._row(posting_id), self._dimensions)
+        return to_posting(self._reader.row(posting_id.encode()), self._dimensions)
 
     def picture(self, posting_id: str) -> bytes:
         """The picture kept of a posting; raises UnknownPosting, PictureNotKept, CorruptRow."""
-        image_digest = self._row(posting_id).content.image_digest
+        image_digest = self._reader.row(posting_id.encode()).content.image_digest
         if image_digest is None:
             raise PictureNotKept("the posting has no picture")
         return self._pictures.load(image_digest)
@@ -132,12 +132,13 @@ class Index:
         """
         tags = _tags(where)
         last = b"" if after is None else after.encode()
-        found: list[Row] = []
+        found: list[Posting] = []
         while entries := self._reader.listing(last, limit - len(found), tags):
-            rows = self._quarantine.sound(self._reader.by_labels([label for _, label in entries]))
-            found += sorted(rows, key=lambda row: row.content.posting_id)
+            rows = self._reader.rows([label for _, label in entries])
+            rows.sort(key=lambda row: row.content.posting_id)
+            found += [to_posting(row, self._dimensions) for row in rows]
             last, _ = entries[-1]
-        return [to_posting(row, self._dimensions) for row in found]
+        return found
 
     def search(
         self,
@@ -198,20 +199,12 @@ class Index:
     def close(self) -> None:
         """Finish accepted writes, leave everything in the database file, give the directory back. Idempotent."""
         with self._closing:
-            if self._closed:
-                return
-            self._closed = True
-            with self._resources:
-                self._writer.close()
-                if not isinstance(self._writer.fault, StorageFailed):
-                    self._committer.close()
+            self._resources.close()
 
-    def _row(self, posting_id: str) -> Row:
-        id_bytes = posting_id.encode()
-        columns = self._reader.by_id(id_bytes)
-        if columns is None:
-            raise UnknownPosting("no posting has this id")
-        return self._quarantine.admit(columns, id_bytes)
+    def _finish(self) -> None:
+        self._writer.close()
+        if not isinstance(self._writer.fault, StorageFailed):
+            self._committer.close()
 
 
 def _tags(where: Mapping[str, Scalar] | None) -> frozenset[str]:

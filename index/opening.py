@@ -3,24 +3,23 @@
 import logging
 import math
 import os
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from index.books import accept_what_is_there, check_database, check_high_water, check_ledger, settle_ledger
+from index.books import accepted_ledger, check_database, check_high_water, check_ledger
 from index.errors import DirectoryUnusable
 from index.faults import file_faults
 from index.flat import FlatIndex
-from index.highwater import HighWater
-from index.lock import DirectoryLock
+from index.highwater import HIGH_WATER, HighWater
+from index.lock import own_directory
 from index.pictures import Pictures
 from index.quarantine import Quarantine
 from index.reader import Reader
-from index.refill import Filled, refill, repair_derived
+from index.refill import refill, repair_derived
 from index.store import DATABASE, Binding, Store
 
-HIGH_WATER = "high-water"
 logger = logging.getLogger(__name__)
 
 
@@ -41,38 +40,55 @@ def open_parts(path: Path, binding: Binding, weights: Mapping[str, float], *, ac
     """Take the directory, check it, fill FAISS. Arguments and errors are those of `Index.open`."""
     _check_weights(weights, binding.dimensions)
     _make_directory(path)
+    flat, quarantine = FlatIndex(binding.dimensions, weights), Quarantine()
     with ExitStack() as opened:
-        opened.callback(DirectoryLock(path).release)
+        opened.enter_context(own_directory(path))
         with file_faults(HIGH_WATER):
-            high_water = HighWater(path / HIGH_WATER)
-        opened.callback(high_water.close)
+            high_water = opened.enter_context(closing(HighWater(path / HIGH_WATER)))
+        mark = high_water.read()
         if not accept_loss:
-            check_database(path / DATABASE, high_water.read())
-        store = Store(path)
-        opened.callback(store.connection.close)
-        flat, quarantine = FlatIndex(binding.dimensions, weights), Quarantine()
+            check_database(path / DATABASE, mark)
+        store = opened.enter_context(closing(Store(path)))
         with store.faults():
             store.bind(binding)
-            if accept_loss:
-                accept_what_is_there(store, high_water.read())
-            mark = high_water.read()
             if mark is None and store.ledger().sequence:
                 logger.warning("the high-water mark is missing or damaged and is made anew")
-            check_high_water(store, mark)
+            if not accept_loss:
+                check_high_water(store, mark)
             filled = refill(store, flat, quarantine)
-            check_ledger(store, damaged=len(quarantine.labels()))
-            settle_ledger(store)
+            damaged = len(quarantine.labels())
+            ledger = accepted_ledger(store, mark) if accept_loss else check_ledger(store, damaged)
+            if ledger != store.ledger():
+                store.write_ledger(ledger)
             repair_derived(store, filled, quarantine)
         with file_faults(HIGH_WATER):
-            high_water.write(store.ledger().sequence)
+            high_water.write(ledger.sequence)
             high_water.sync()
-        pictures = _open_pictures(path, filled, quarantine)
-        opened.callback(pictures.close)
+        pictures = opened.enter_context(closing(Pictures(path)))
+        if filled.image_digests is not None:
+            pictures.remove_all_but(filled.image_digests)
         with file_faults(path.name):
             sync_path(path)
-        reader = Reader(path)
-        opened.callback(reader.close)
+        reader = opened.enter_context(closing(Reader(path, quarantine)))
         return Parts(store, high_water, pictures, reader, flat, quarantine, opened.pop_all())
+
+
+@contextmanager
+def stopped_store(path: Path) -> Iterator[Store]:
+    """The database of an index that is not open, in a directory that this process owns meanwhile; raises CannotOpen."""
+    if not (path / DATABASE).is_file():
+        raise DirectoryUnusable(f"{path} holds no index: no {DATABASE}")
+    with own_directory(path), closing(Store(path)) as store:
+        yield store
+
+
+def sync_path(path: Path) -> None:
+    """Bring a file, or the names of files in a directory, to the disk; raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _check_weights(weights: Mapping[str, float], dimensions: Mapping[str, int]) -> None:
@@ -90,19 +106,3 @@ def _make_directory(path: Path) -> None:
         sync_path(path.parent)
     except OSError as exc:
         raise DirectoryUnusable(f"cannot make the directory {path}: {exc.strerror}; choose another place") from exc
-
-
-def _open_pictures(path: Path, filled: Filled, quarantine: Quarantine) -> Pictures:
-    pictures = Pictures(path)
-    if not quarantine.labels():  # a damaged row may have a picture and cannot say so
-        pictures.remove_all_but(filled.image_digests)
-    return pictures
-
-
-def sync_path(path: Path) -> None:
-    """Bring a file, or the names of files in a directory, to the disk; raises OSError."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -57,19 +57,13 @@ class Pictures:
             CorruptRow: its checksum differs.
         """
         with self._lock, sqlite_faults(self._connection, DATABASE):
-            row = _row(self._connection, image_digest)
-        if row is None:
-            raise PictureNotKept("no picture of this posting was kept")
-        if not _intact(image_digest, *row):
-            raise CorruptRow("the stored picture is damaged; put the posting with its picture again")
-        return row[1]
+            return load_picture(self._connection, image_digest)
 
     def remove(self, image_digests: Iterable[bytes]) -> None:
         """Remove pictures that no posting has any more."""
         with self._lock, sqlite_faults(self._connection, DATABASE), self._connection:
-            self._connection.executemany(
-                "DELETE FROM picture WHERE image_digest = ?", [(digest,) for digest in image_digests]
-            )
+            gone = [(digest,) for digest in image_digests]
+            self._connection.executemany("DELETE FROM picture WHERE image_digest = ?", gone)
 
     def remove_all_but(self, in_use: Set[bytes]) -> None:
         """Remove what a crash left behind: pictures stored for a posting that was never committed, or that is gone."""
@@ -93,12 +87,11 @@ class Pictures:
     def _keep(self, pictures: Mapping[bytes, bytes]) -> None:
         with sqlite_faults(self._connection, DATABASE), self._connection:
             for image_digest, picture in pictures.items():
-                if intact_picture(self._connection, image_digest) is not None:
-                    continue
-                self._connection.execute(
-                    "INSERT OR REPLACE INTO picture VALUES (?, ?, ?)",
-                    (image_digest, _checksum(image_digest, picture), picture),
-                )
+                try:
+                    load_picture(self._connection, image_digest)
+                except (PictureNotKept, CorruptRow):
+                    values = (image_digest, _checksum(image_digest, picture), picture)
+                    self._connection.execute("INSERT OR REPLACE INTO picture VALUES (?, ?, ?)", values)
 
     def _open_anew(self) -> apsw.Connection:
         for suffix in ("-wal", "-shm"):
@@ -119,16 +112,15 @@ def stored_pictures(connection: apsw.Connection) -> Iterator[tuple[bytes, bool]]
         yield image_digest, _intact(image_digest, checksum, picture)
 
 
-def intact_picture(connection: apsw.Connection, image_digest: bytes) -> bytes | None:
-    """The picture of an upload, or None where none is stored as it was written."""
-    row = _row(connection, image_digest)
-    return row[1] if row is not None and _intact(image_digest, *row) else None
-
-
-def _row(connection: apsw.Connection, image_digest: bytes) -> tuple[bytes, bytes] | None:
+def load_picture(connection: apsw.Connection, image_digest: bytes) -> bytes:
+    """The picture of an upload; raises PictureNotKept, CorruptRow."""
     query = "SELECT checksum, picture FROM picture WHERE image_digest = ?"
     row: tuple[bytes, bytes] | None = connection.execute(query, (image_digest,)).get
-    return row
+    if row is None:
+        raise PictureNotKept("no picture of this posting was kept")
+    if not _intact(image_digest, *row):
+        raise CorruptRow("the stored picture is damaged; put the posting with its picture again")
+    return row[1]
 
 
 def _checksum(image_digest: bytes, picture: bytes) -> bytes:

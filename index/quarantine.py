@@ -2,7 +2,8 @@
 
 import logging
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
 from index.errors import CorruptRow
 from index.rows import Columns, Row, from_columns
@@ -33,15 +34,11 @@ class Quarantine:
             self._hold(int(columns[0] or 0))
             raise
 
-    def sound(self, rows: Iterable[Columns]) -> list[Row]:
+    def sound(self, rows: Iterable[Columns]) -> Iterator[Row]:
         """Those of the rows that are as they were written; the others are noted."""
-        admitted = []
         for columns in rows:
-            try:
-                admitted.append(self.admit(columns))
-            except CorruptRow:
-                continue
-        return admitted
+            with suppress(CorruptRow):
+                yield self.admit(columns)
 
     def release(self, labels: Iterable[int]) -> None:
         """Forget rows that were removed."""

@@ -9,35 +9,39 @@ import apsw
 import numpy as np
 from numpy.typing import NDArray
 
-from index.errors import IndexClosed
+from index.errors import IndexClosed, UnknownPosting
 from index.faults import sqlite_faults
-from index.rows import Columns
+from index.quarantine import Quarantine
+from index.rows import Row
 from index.sqlite import open_reader
 from index.store import BY_ID, BY_LABELS, DATABASE
 
 
 class Reader:
-    """Point reads and listings. Thread-safe; each call sees one committed state, the newest."""
+    """Point reads and listings of verified rows. Thread-safe; each call sees one committed state, the newest."""
 
-    def __init__(self, directory: Path) -> None:
-        self._path = directory / DATABASE
+    def __init__(self, directory: Path, quarantine: Quarantine) -> None:
+        self._path, self._quarantine = directory / DATABASE, quarantine
         self._lock = threading.Lock()
         self._idle: list[apsw.Connection] = []
         self._closed = False
 
-    def by_id(self, posting_id: bytes) -> Columns | None:
-        """The row of an id, not verified, or None."""
+    def row(self, posting_id: bytes) -> Row:
+        """The row of an id; raises UnknownPosting, CorruptRow."""
         with self._lease() as connection:
-            columns: Columns | None = connection.execute(BY_ID, (posting_id,)).get
-            return columns
+            columns = connection.execute(BY_ID, (posting_id,)).get
+        if columns is None:
+            raise UnknownPosting("no posting has this id")
+        return self._quarantine.admit(columns, posting_id)
 
-    def by_labels(self, labels: Sequence[int]) -> list[Columns]:
-        """The rows of these labels, not verified, in any order; a label without a row is left out."""
+    def rows(self, labels: Sequence[int]) -> list[Row]:
+        """The rows of these labels, in any order; a label without a sound row is left out."""
         if not labels:
             return []
         wanted = apsw.carray(np.array(labels, dtype=np.int64))
         with self._lease() as connection:
-            return connection.execute(BY_LABELS, (wanted,)).fetchall()
+            found = connection.execute(BY_LABELS, (wanted,)).fetchall()
+        return list(self._quarantine.sound(found))
 
     def listing(self, after: bytes, limit: int, tags: Collection[str]) -> list[tuple[bytes, int]]:
         """At most `limit` ids and labels that carry all `tags`, in order of id bytes, from the first after `after`."""
@@ -65,28 +69,26 @@ class Reader:
         """Close the idle connections; one in use closes when its call ends."""
         with self._lock:
             self._closed = True
-            for connection in self._idle:
-                connection.close()
-            self._idle.clear()
+            self._close_idle()
+
+    def _close_idle(self) -> None:
+        while self._idle:
+            self._idle.pop().close()
 
     @contextmanager
     def _lease(self) -> Iterator[apsw.Connection]:
-        connection = self._take()
+        with self._lock:
+            if self._closed:
+                raise IndexClosed("the index is closed")
+            connection = self._idle.pop() if self._idle else open_reader(self._path)
         try:
             with sqlite_faults(connection, DATABASE):
                 yield connection
         finally:
             self._give_back(connection)
 
-    def _take(self) -> apsw.Connection:
-        with self._lock:
-            if self._closed:
-                raise IndexClosed("the index is closed")
-            return self._idle.pop() if self._idle else open_reader(self._path)
-
     def _give_back(self, connection: apsw.Connection) -> None:
         with self._lock:
+            self._idle.append(connection)
             if self._closed:
-                connection.close()
-            else:
-                self._idle.append(connection)
+                self._close_idle()

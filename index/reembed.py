@@ -9,15 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from index.books import check_high_water, check_ledger
-from index.errors import CannotOpen, CorruptRow, DirectoryUnusable, IndexFault, RowsMissing, StorageFull
+from index.errors import CannotOpen, CorruptRow, IndexFault, RowsMissing, StorageFull
 from index.faults import file_faults, sqlite_faults
 from index.highwater import recorded_mark
-from index.lock import DirectoryLock
-from index.opening import HIGH_WATER, sync_path
+from index.opening import stopped_store, sync_path
 from index.pictures import DATABASE as PICTURES
-from index.pictures import intact_picture, open_pictures
+from index.pictures import load_picture, open_pictures
 from index.postings import UnitVector
-from index.rows import Content, Row, half_vectors, pack_vectors
+from index.rows import Row, half_vectors, pack_vectors
 from index.store import DATABASE, Binding, Ledger, Store
 
 FOLDER = "reembed"  # in the data directory; holds the second database
@@ -37,9 +36,11 @@ class Original:
         return None if self.row.content.title is None else self.row.content.title.decode()
 
     @property
-    def content(self) -> Content:
-        """As it shall be, but for the vectors: where the picture is lost, an import has to find it missing."""
-        return self.row.content if self.picture is not None else self.row.content._replace(image_digest=None)
+    def wanted(self) -> Row:
+        """The row as it shall be, but for the vectors: where the picture is lost, an import has to find it missing."""
+        if self.picture is not None:
+            return self.row
+        return self.row._replace(content=self.row.content._replace(image_digest=None))
 
 
 class StoppedIndex:
@@ -55,15 +56,11 @@ class StoppedIndex:
         Raises:
             CannotOpen: see the tree in `index.errors`.
         """
-        if not (path / DATABASE).is_file():
-            raise DirectoryUnusable(f"{path} holds no index: no {DATABASE}")
         self.path, self._readable = path, readable
         with ExitStack() as opened:
-            opened.callback(DirectoryLock(path).release)
-            self.store = Store(path)
-            opened.callback(self.store.connection.close)
+            self.store = opened.enter_context(stopped_store(path))
             with self.store.faults():
-                check_high_water(self.store, recorded_mark(path / HIGH_WATER))
+                check_high_water(self.store, recorded_mark(path))
             self._pictures = open_pictures(path / PICTURES) if (path / PICTURES).is_file() else None
             if self._pictures is not None:
                 opened.callback(self._pictures.close)
@@ -87,10 +84,10 @@ class StoppedIndex:
             return None
         try:
             with sqlite_faults(self._pictures, PICTURES):
-                picture = intact_picture(self._pictures, image_digest)
+                picture = load_picture(self._pictures, image_digest)
         except IndexFault:
-            return None  # a damaged page; `kembar check` tells
-        return picture if picture is not None and self._readable(picture) else None
+            return None  # not kept, or damaged, as `kembar check` tells
+        return picture if self._readable(picture) else None
 
 
 @dataclass(slots=True)
@@ -139,7 +136,7 @@ class Move:
             if original.picture is None and original.title is None:
                 survey.left_out.append((self._source.store.id_of(label), "no title and no stored picture"))
                 continue
-            survey.without_picture += original.content != original.row.content
+            survey.without_picture += original.wanted != original.row
             (survey.moved_before if self._holds(original) else survey.to_move).append(label)
         with self._source.store.faults():
             check_ledger(self._source.store, damaged)
@@ -163,7 +160,7 @@ class Move:
         with self._store.group():
             for original, vectors in encoded:
                 views, blob = pack_vectors(half_vectors(vectors, self._binding.dimensions))
-                self._store.insert(original.row._replace(content=original.content).with_vectors(views, blob))
+                self._store.insert(original.wanted.with_vectors(views, blob))
         with self._store.faults():
             self._store.checkpoint()
 
@@ -216,7 +213,4 @@ class Move:
                 moved = self._store.row_of(original.row.label)
         except CorruptRow:
             return False
-        if moved is None:
-            return False
-        wanted = original.row._replace(content=original.content)
-        return moved == wanted.with_vectors(moved.content.views, moved.content.vectors)
+        return moved is not None and moved == original.wanted.with_vectors(moved.content.views, moved.content.vectors)

@@ -130,29 +130,25 @@ class Store:
     def group(self) -> Iterator[None]:
         """What is written within is committed together at its end, or not at all; translates SQLite's errors."""
         with self.faults():
-            self.begin()
+            self.connection.execute("BEGIN IMMEDIATE")
             try:
                 yield
                 self.commit()
             finally:
-                self.abandon()
-
-    def begin(self) -> None:
-        """Start a group."""
-        self.connection.execute("BEGIN IMMEDIATE")
+                if self.in_transaction:
+                    self.connection.execute("ROLLBACK")
 
     def commit(self) -> None:
         """Make the group durable."""
         self.connection.execute("COMMIT")
 
-    def abandon(self) -> None:
-        """Roll back what was not committed, if anything."""
-        if self.in_transaction:
-            self.connection.execute("ROLLBACK")
-
     def checkpoint(self) -> None:
         """Bring the log into the file, durably, and cut it to nothing."""
         self.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+
+    def close(self) -> None:
+        """Close the connection, without a checkpoint."""
+        self.connection.close()
 
     def used_bytes(self) -> int:
         """The size of the file, without what is free inside."""

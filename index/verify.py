@@ -1,7 +1,7 @@
 """Hold a data directory to all its promises, while no index is open on it: what `kembar check` prints."""
 
-from collections.abc import Set
-from contextlib import ExitStack, closing
+from collections.abc import Iterator, Sequence, Set
+from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -9,17 +9,16 @@ from pathlib import Path
 import apsw
 
 from index.books import check_high_water, check_ledger
-from index.errors import DatabaseDamaged, DirectoryUnusable, RowsMissing
+from index.errors import DatabaseDamaged, RowsMissing
 from index.faults import sqlite_faults
 from index.flat import FlatIndex
 from index.highwater import recorded_mark
-from index.lock import DirectoryLock
-from index.opening import HIGH_WATER
+from index.opening import stopped_store
 from index.pictures import DATABASE as PICTURES
 from index.pictures import open_pictures, stored_pictures
 from index.quarantine import Quarantine
 from index.reembed import FOLDER
-from index.refill import Filled, ids_disagree, refill, tags_disagree
+from index.refill import Filled, refill
 from index.store import DATABASE as POSTINGS
 from index.store import Binding, Store
 
@@ -66,39 +65,32 @@ def check_directory(path: Path) -> CheckReport:
         IndexLocked: an index is open on it.
         SchemaTooNew, DatabaseDamaged: the database cannot be opened at all.
     """
-    if not (path / POSTINGS).is_file():
-        raise DirectoryUnusable(f"{path} holds no index: no {POSTINGS}")
     quarantine = Quarantine()
-    with ExitStack() as opened:
-        opened.callback(DirectoryLock(path).release)
-        store = Store(path)
-        opened.callback(store.connection.close)
-        with store.faults():
-            findings, filled = _check_postings(path, store, quarantine)
-            binding, postings = store.binding(), store.recount().postings
-        in_use = None if quarantine.labels() else filled.image_digests
-        pictures, more = _check_pictures(path, in_use)
+    with stopped_store(path) as store, store.faults():
+        binding = store.binding() or Binding("", {})
+        flat = FlatIndex(binding.dimensions, dict.fromkeys(binding.dimensions, 1.0))
+        findings = _integrity(store.connection, POSTINGS)
+        filled = refill(store, flat, quarantine)
+        findings += _check_postings(path, store, filled, sorted(quarantine.labels()))
+        postings = store.recount().postings
+        pictures, more = _check_pictures(path, filled.image_digests)
     if (path / FOLDER).is_dir():
         more.append(Finding(Damage.UNFINISHED, FOLDER, "left by a reembed: run it again, or delete this folder"))
-    return CheckReport(binding.encoder_id if binding else "", postings, pictures, (*findings, *more))
+    return CheckReport(binding.encoder_id, postings, pictures, (*findings, *more))
 
 
-def _check_postings(path: Path, store: Store, quarantine: Quarantine) -> tuple[list[Finding], Filled]:
-    findings = _integrity(store.connection, POSTINGS)
-    binding = store.binding() or Binding("", {})
-    filled = refill(store, FlatIndex(binding.dimensions, dict.fromkeys(binding.dimensions, 1.0)), quarantine)
-    damaged = sorted(quarantine.labels())
-    findings += [Finding(Damage.ROW, POSTINGS, f"row {label}, posting {store.id_of(label)}") for label in damaged]
+def _check_postings(path: Path, store: Store, filled: Filled, damaged: Sequence[int]) -> Iterator[Finding]:
+    for label in damaged:
+        yield Finding(Damage.ROW, POSTINGS, f"row {label}, posting {store.id_of(label)}")
     try:
-        check_high_water(store, recorded_mark(path / HIGH_WATER))
-        check_ledger(store, damaged=len(damaged))
+        check_high_water(store, recorded_mark(path))
+        check_ledger(store, len(damaged))
     except RowsMissing as fault:
-        findings.append(Finding(Damage.ROWS_MISSING, POSTINGS, str(fault)))
-    if ids_disagree(store, filled, quarantine):
-        findings.append(Finding(Damage.DERIVED, POSTINGS, "the index of ids disagrees with the rows"))
-    if tags_disagree(store, filled, quarantine):
-        findings.append(Finding(Damage.DERIVED, POSTINGS, "the tags disagree with the rows"))
-    return findings, filled
+        yield Finding(Damage.ROWS_MISSING, POSTINGS, str(fault))
+    if not filled.ids_agree:
+        yield Finding(Damage.DERIVED, POSTINGS, "the index of ids disagrees with the rows")
+    if not filled.tags_agree:
+        yield Finding(Damage.DERIVED, POSTINGS, "the tags disagree with the rows")
 
 
 def _check_pictures(path: Path, in_use: Set[bytes] | None) -> tuple[int, list[Finding]]:
@@ -108,16 +100,15 @@ def _check_pictures(path: Path, in_use: Set[bytes] | None) -> tuple[int, list[Fi
     try:
         with closing(open_pictures(path / PICTURES)) as connection, sqlite_faults(connection, PICTURES):
             findings = _integrity(connection, PICTURES)
-            count = 0
-            for image_digest, intact in stored_pictures(connection):
-                count += 1
-                if not intact:
-                    findings.append(Finding(Damage.PICTURE, PICTURES, f"picture of upload {image_digest.hex()}"))
-                elif in_use is not None and image_digest not in in_use:
-                    findings.append(Finding(Damage.ORPHAN, PICTURES, f"picture of upload {image_digest.hex()}"))
+            stored = dict(stored_pictures(connection))
+            for image_digest, intact in stored.items():
+                is_orphan = in_use is not None and image_digest not in in_use
+                if is_orphan or not intact:
+                    damage = Damage.ORPHAN if intact else Damage.PICTURE
+                    findings.append(Finding(damage, PICTURES, f"picture of upload {image_digest.hex()}"))
     except DatabaseDamaged as fault:
         return 0, [Finding(Damage.DATABASE, PICTURES, str(fault))]
-    return count, findings
+    return len(stored), findings
 
 
 def _integrity(connection: apsw.Connection, file: str) -> list[Finding]:
