@@ -1,6 +1,7 @@
 """Which error gets which status: one table, and the RFC 9457 documents made from it."""
 
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from http import HTTPStatus
@@ -36,51 +37,31 @@ class Kind:
         return self.slug.replace("-", " ").capitalize()
 
 
+def _all(status: int, *kinds: type[Exception]) -> Mapping[type[Exception], Kind]:
+    """These errors are answered by this status, each under its own name."""
+    return {error: Kind(status, re.sub("(?<!^)(?=[A-Z])", "-", error.__name__).lower()) for error in kinds}
+
+
 PROBLEMS: Mapping[type[Exception], Kind] = {
-    errors.MalformedRequest: Kind(400, "malformed-request"),
-    errors.MalformedJson: Kind(400, "malformed-json"),
-    errors.MalformedMultipart: Kind(400, "malformed-multipart"),
-    errors.TruncatedMultipart: Kind(400, "truncated-multipart"),
-    errors.TooManyParts: Kind(400, "too-many-parts"),
-    errors.MalformedHeader: Kind(400, "malformed-header"),
-    errors.BodyTooSlow: Kind(408, "body-too-slow"),
-    errors.BodyTooLarge: Kind(413, "body-too-large"),
-    errors.UnsupportedMediaType: Kind(415, "unsupported-media-type"),
-    errors.UnsupportedEncoding: Kind(415, "unsupported-encoding"),
-    errors.InvalidRequest: Kind(422, "invalid-request"),
-    errors.UnknownField: Kind(422, "unknown-field"),
-    errors.DuplicateField: Kind(422, "duplicate-field"),
-    errors.TitleNotText: Kind(422, "title-not-text"),
-    errors.FieldNotText: Kind(422, "field-not-text"),
-    errors.ImageNotFile: Kind(422, "image-not-file"),
-    errors.IdInvalid: Kind(422, "id-invalid"),
-    errors.EmptyPosting: Kind(422, "empty-posting"),
-    errors.EmptyBulk: Kind(422, "empty-bulk"),
-    errors.Overloaded: Kind(503, "overloaded"),
-    errors.Draining: Kind(503, "draining"),
-    errors.WorkerDied: Kind(503, "worker-died"),
-    errors.DeadlinePassed: Kind(504, "deadline-passed"),
-    bundle.ImageEmpty: Kind(422, "image-empty"),
-    bundle.ImageTooLarge: Kind(413, "image-too-large"),
-    bundle.UnsupportedImageFormat: Kind(415, "unsupported-image-format"),
-    bundle.ImageTooManyPixels: Kind(422, "image-too-many-pixels"),
-    bundle.ImageTooSmall: Kind(422, "image-too-small"),
-    bundle.ImageTruncated: Kind(422, "image-truncated"),
-    bundle.ImageMalformed: Kind(422, "image-malformed"),
-    bundle.ImageTooComplex: Kind(422, "image-too-complex"),
-    bundle.TitleEmpty: Kind(422, "title-empty"),
-    bundle.TitleTooLong: Kind(422, "title-too-long"),
-    bundle.TitleInvalidUnicode: Kind(422, "title-invalid-unicode"),
-    bundle.TitleControlCharacter: Kind(422, "title-control-character"),
-    bundle.ModelFault: Kind(503, "model-fault"),
-    index.UnknownPosting: Kind(404, "unknown-posting"),
-    index.PictureNotKept: Kind(404, "picture-not-kept"),
-    index.RevisionMismatch: Kind(412, "revision-mismatch"),
+    **_all(400, errors.MalformedRequest, errors.MalformedJson, errors.MalformedHeader),
+    **_all(400, errors.MalformedMultipart, errors.TruncatedMultipart, errors.TooManyParts),
+    **_all(404, index.UnknownPosting, index.PictureNotKept),
+    **_all(408, errors.BodyTooSlow),
+    **_all(412, index.RevisionMismatch),
+    **_all(413, errors.BodyTooLarge, bundle.ImageTooLarge),
+    **_all(415, errors.UnsupportedMediaType, errors.UnsupportedEncoding, bundle.UnsupportedImageFormat),
+    **_all(422, errors.InvalidRequest, errors.UnknownField, errors.DuplicateField),
+    **_all(422, errors.TitleNotText, errors.FieldNotText, errors.ImageNotFile),
+    **_all(422, errors.IdInvalid, errors.EmptyPosting, errors.EmptyBulk),
+    **_all(422, bundle.ImageEmpty, bundle.ImageTruncated, bundle.ImageMalformed),
+    **_all(422, bundle.ImageTooManyPixels, bundle.ImageTooSmall, bundle.ImageTooComplex),
+    **_all(422, bundle.TitleEmpty, bundle.TitleTooLong, bundle.TitleInvalidUnicode, bundle.TitleControlCharacter),
+    **_all(503, errors.Overloaded, errors.Draining, errors.WorkerDied, bundle.ModelFault, index.StorageFailed),
+    **_all(504, errors.DeadlinePassed),
     index.CorruptRow: Kind(503, "storage-corrupt"),
     index.DatabaseDamaged: Kind(503, "storage-corrupt"),
-    index.StorageFull: Kind(507, "insufficient-storage"),
-    index.StorageFailed: Kind(503, "storage-failed"),
     index.IndexClosed: Kind(503, "draining"),
+    index.StorageFull: Kind(507, "insufficient-storage"),
 }
 INTERNAL = Kind(500, "internal-error")
 FULL = HTTPStatus.INSUFFICIENT_STORAGE  # logged once by the index, not at every refused write
