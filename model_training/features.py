@@ -7,11 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
-from model_training.backbones import PictureBackbone, TitleBackbone, pool_mean
+from model_training.backbones import PictureBackbone, TitleBackbone
 from model_training.catalogue import Catalogue
+from model_training.export import export_picture_network
+from model_training.networks import PictureNetwork, TitleNetwork
 from model_training.pixels import Pixels
 from model_training.row_cache import RowCache
 from service.bundle.title import TitleTokenizer
@@ -31,28 +35,28 @@ class TitleFeatures:
 
 def compute_picture_features(backbone: PictureBackbone, pixels: Pixels, cache: Path) -> NDArray[np.float32]:
     """
-    Run the frozen backbone over every distinct picture.
+    Run the frozen backbone over every distinct picture, by ONNX Runtime: torch takes two to three times as long.
 
     Returns:
         (m, features) float32, row for row as `pixels.tensors`.
     """
     key = _key("picture", backbone.source, backbone.architecture, pixels.key)
     store = RowCache(cache / f"features-{key}", rows=len(pixels.tensors), shape=(backbone.features,), dtype=np.float32)
+    if store.done.all():
+        return store.array
+    with tempfile.TemporaryDirectory() as folder:
+        path, example = Path(folder) / "backbone.onnx", torch.from_numpy(pixels.tensors[:2])
+        export_picture_network(PictureNetwork(backbone, nn.Identity()), example, path)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        session = onnxruntime.InferenceSession(path, options)
 
     def compute(numbers: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        batch = torch.from_numpy(pixels.tensors[numbers])
-        with torch.inference_mode():
-            features = backbone.network(normalise_pixels(batch, backbone))
-        return features.numpy(), np.ones(len(numbers), dtype=np.bool_)
+        (features,) = session.run(None, {"pixels": pixels.tensors[numbers]})
+        return features, np.ones(len(numbers), dtype=np.bool_)
 
     store.fill(compute, chunk=32, label="picture features")
     return store.array
-
-
-def normalise_pixels(pixels: torch.Tensor, backbone: PictureBackbone) -> torch.Tensor:
-    """(n, height, width, 3) uint8 RGB -> (n, 3, height, width) float32 as the backbone's weights expect it."""
-    mean, std = torch.tensor(backbone.mean) * 255, torch.tensor(backbone.std) * 255
-    return ((pixels.float() - mean) / std).permute(0, 3, 1, 2)
 
 
 def compute_title_features(
@@ -63,12 +67,12 @@ def compute_title_features(
     key = _key("title", backbone.source, str(max_tokens), *titles)
     tokenizer = open_tokenizer(backbone, max_tokens)
     store = RowCache(cache / f"features-{key}", rows=len(titles), shape=(backbone.features,), dtype=np.float32)
+    network = TitleNetwork(backbone, nn.Identity())
 
     def compute(numbers: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        input_ids, mask = pad_tokens([tokenizer.encode(titles[number]) for number in numbers])
         with torch.inference_mode():
-            hidden = backbone.network(input_ids=input_ids, attention_mask=mask).last_hidden_state
-        return pool_mean(hidden, mask).numpy(), np.ones(len(numbers), dtype=np.bool_)
+            features = network(*pad_tokens([tokenizer.encode(titles[number]) for number in numbers]))
+        return features.numpy(), np.ones(len(numbers), dtype=np.bool_)
 
     store.fill(compute, chunk=64, label="title features")
     return TitleFeatures(features=store.array, rows={title: row for row, title in enumerate(titles)})

@@ -12,9 +12,9 @@ from tqdm import tqdm
 from model_training.augment import augment
 from model_training.backbones import PictureBackbone
 from model_training.checkpoint import load_checkpoint, save_checkpoint
-from model_training.features import normalise_pixels
 from model_training.learner import EmbeddingLearner
 from model_training.losses import supervised_contrast
+from model_training.networks import normalise_pixels
 from model_training.recipe import Recipe
 
 logger = logging.getLogger(__name__)

@@ -4,14 +4,12 @@ import torch
 from torch import nn
 
 from model_training.backbones import PictureBackbone, TitleBackbone, pool_mean
-from model_training.features import normalise_pixels
-from model_training.learner import EmbeddingLearner
 
 
 class PictureNetwork(nn.Module):
-    """uint8 (n, height, width, 3) RGB -> float32 (n, dimension), unit rows."""
+    """uint8 (n, height, width, 3) RGB -> float32 (n, dimension), unit rows; with an identity for learner, features."""
 
-    def __init__(self, backbone: PictureBackbone, learner: EmbeddingLearner) -> None:
+    def __init__(self, backbone: PictureBackbone, learner: nn.Module) -> None:
         super().__init__()
         self._backbone = backbone
         self.body = backbone.network
@@ -24,9 +22,9 @@ class PictureNetwork(nn.Module):
 
 
 class TitleNetwork(nn.Module):
-    """int64 ids and mask (n, tokens) -> float32 (n, dimension), unit rows."""
+    """int64 ids and mask (n, tokens) -> float32 (n, dimension), unit rows; with an identity for learner, features."""
 
-    def __init__(self, backbone: TitleBackbone, learner: EmbeddingLearner) -> None:
+    def __init__(self, backbone: TitleBackbone, learner: nn.Module) -> None:
         super().__init__()
         self.body = backbone.network
         self.learner = learner
@@ -36,3 +34,9 @@ class TitleNetwork(nn.Module):
         hidden = self.body(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         vectors: torch.Tensor = self.learner(pool_mean(hidden, attention_mask))
         return vectors
+
+
+def normalise_pixels(pixels: torch.Tensor, backbone: PictureBackbone) -> torch.Tensor:
+    """(n, height, width, 3) uint8 RGB -> (n, 3, height, width) float32 as the backbone's weights expect it."""
+    mean, std = torch.tensor(backbone.mean) * 255, torch.tensor(backbone.std) * 255
+    return ((pixels.float() - mean) / std).permute(0, 3, 1, 2)

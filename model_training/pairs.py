@@ -1,5 +1,6 @@
-"""Pairs of postings to learn from: each with a partner of its group and `num_neg` strangers."""
+"""What one epoch shows a network: pairs of postings, or batches in which postings of one product meet."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,14 @@ class Pairs:
     left: NDArray[np.int64]
     right: NDArray[np.int64]
     same: NDArray[np.bool_]
+
+    def take(self, which: slice | NDArray[np.int64]) -> "Pairs":
+        """Some of them, in this order."""
+        return Pairs(self.left[which], self.right[which], self.same[which])
+
+    def batches(self, size: int) -> Iterator["Pairs"]:
+        """So many at a time."""
+        return (self.take(slice(start, start + size)) for start in range(0, len(self.left), size))
 
 
 def sample_pairs(
@@ -40,16 +49,30 @@ def sample_pairs(
     left = np.repeat(anchors, num_neg)
     strangers = rng.integers(0, len(groups), len(left))
     apart = components[left] != components[strangers]
-    return _shuffle(
-        Pairs(
-            left=np.r_[anchors, left[apart]],
-            right=np.r_[order[partner], strangers[apart]],
-            same=np.r_[np.ones(len(anchors), dtype=np.bool_), np.zeros(int(apart.sum()), dtype=np.bool_)],
-        ),
-        rng,
+    pairs = Pairs(
+        left=np.r_[anchors, left[apart]],
+        right=np.r_[order[partner], strangers[apart]],
+        same=np.r_[np.ones(len(anchors), dtype=np.bool_), np.zeros(int(apart.sum()), dtype=np.bool_)],
     )
+    return pairs.take(rng.permutation(len(pairs.left)))
 
 
-def _shuffle(pairs: Pairs, rng: np.random.Generator) -> Pairs:
-    order = rng.permutation(len(pairs.left))
-    return Pairs(pairs.left[order], pairs.right[order], pairs.same[order])
+def sample_batches(
+    groups: NDArray[np.int64], *, together: int, size: int, rng: np.random.Generator
+) -> Iterator[NDArray[np.int64]]:
+    """
+    Deal one epoch of batches: every row once, up to `together` of a group side by side.
+
+    Args:
+        groups: (n,) the product of each row.
+
+    Yields:
+        Row numbers, `size` at a time.
+    """
+    order = rng.permutation(len(groups))
+    order = order[np.argsort(groups[order], kind="stable")]
+    _, starts, sizes = np.unique(groups[order], return_index=True, return_counts=True)
+    place = np.arange(len(order)) - np.repeat(starts, sizes)
+    hand = np.cumsum(place % together == 0) - 1
+    order = order[np.argsort(rng.permutation(len(order))[hand], kind="stable")]
+    return (order[start : start + size] for start in range(0, len(order), size))

@@ -20,6 +20,15 @@ class PictureArchitecture(StrEnum):
     MOBILENET_V2 = "mobilenet_v2"
 
 
+class Loss(StrEnum):
+    """What a learner is trained by (docs/decisions/0005)."""
+
+    ARCFACE = "arcface"
+    COSINE = "cosine"
+    TRIPLET = "triplet"
+    SUPCON = "supcon"
+
+
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """
@@ -43,11 +52,12 @@ class Recipe:
     ] = 512
     max_tokens: Annotated[int, Field(ge=8, le=512, description="Longest title, tokens.")] = 64
     dimension: Annotated[int, Field(ge=8, le=2048, description="Length of a view's vector.")] = 256
-    margin: Annotated[float, Field(ge=-1, le=1, description="Of the cosine embedding loss.")] = 0.0
-    num_neg: Annotated[int, Field(ge=1, description="Negative pairs for each positive one.")] = 10
+    loss: Annotated[Loss, Field(description="What the learners are trained by; cosine is the paper's.")] = Loss.ARCFACE
+    margin: Annotated[float, Field(ge=-1, le=1, description="Of the loss cosine.")] = 0.0
+    num_neg: Annotated[int, Field(ge=1, description="Negative pairs for each positive one, for the loss cosine.")] = 10
     epochs: Annotated[int, Field(ge=0, description="Of the learners, on cached features.")] = 10
     learning_rate: Annotated[float, Field(gt=0, description="Of the learners.")] = 0.1
-    batch_size: Annotated[int, Field(ge=2, description="Pairs a step.")] = 128
+    batch_size: Annotated[int, Field(ge=2, description="Pairs or postings a step.")] = 128
     finetune_epochs: Annotated[int, Field(ge=0, description="Through every layer of the picture network.")] = 0
     seed: Annotated[int, Field(ge=0, description="One seed makes one result on one machine.")] = 0
 

@@ -1,24 +1,27 @@
-"""Train one view's embedding learner on cached features (Network B, cosine embedding loss)."""
+"""Train one view's embedding learner on cached features (Network B)."""
 
 import json
 import logging
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 from tqdm import tqdm
 
 from model_training.checkpoint import load_checkpoint, save_checkpoint
 from model_training.learner import EmbeddingLearner
-from model_training.losses import cosine_embedding_loss
-from model_training.pairs import Pairs, sample_pairs
-from model_training.recipe import Recipe
+from model_training.losses import ArcFace, cosine_embedding_loss, supervised_contrast, triplet_loss
+from model_training.pairs import Pairs, sample_batches, sample_pairs
+from model_training.recipe import Loss, Recipe
 
 logger = logging.getLogger(__name__)
 
 _CURVE = ".curve.json"
+_TOGETHER = 4  # so many of a product meet in a batch where the loss compares postings with each other
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,10 @@ class Labelled:
     groups: NDArray[np.int64]
     components: NDArray[np.int64]
 
+    def sample_pairs(self, num_neg: int, rng: np.random.Generator) -> Pairs:
+        """An epoch of pairs."""
+        return sample_pairs(self.groups, self.components, num_neg=num_neg, rng=rng)
+
 
 def train_learner(
     train: Labelled, validation: Labelled, recipe: Recipe, checkpoint: Path, *, label: str
@@ -37,39 +44,23 @@ def train_learner(
     Learn to embed one view; goes on from its checkpoint where there is one.
 
     Args:
-        train: what is learned from; validation: what the loss is watched on, and no more.
+        train: what is learned from; validation: what is watched, and no more.
         checkpoint: file written after each epoch; the losses lie beside it, see `read_curves`.
         label: said beside the progress bar.
     """
-    torch.manual_seed(recipe.seed)
-    rows, watched = (torch.from_numpy(np.array(part.features, dtype=np.float32)) for part in (train, validation))
-    learner = EmbeddingLearner(rows.shape[1], min(recipe.dimension, rows.shape[1]))
-    learner.start_from(rows)
-    optimizer = torch.optim.SGD(learner.parameters(), lr=recipe.learning_rate, momentum=0.9)
-    schedule = torch.optim.lr_scheduler.StepLR(optimizer, step_size=7, gamma=0.1)
-    done = load_checkpoint(checkpoint, learner, optimizer, schedule)
-    curve = _read_curve(checkpoint)[:done]
-    fixed = _sample(validation, recipe, epoch=0)
+    training = Training(train, recipe)
+    watched = [(part, part.sample_pairs(1, np.random.default_rng(recipe.seed))) for part in (train, validation)]
+    done = load_checkpoint(checkpoint, *training.parts)
+    path = checkpoint.with_suffix(_CURVE)
+    curve = json.loads(path.read_text(encoding="utf-8"))[:done] if done else []
     for epoch in tqdm(range(done, recipe.epochs), desc=label, initial=done, total=recipe.epochs, disable=None):
-        # Pairs depend on seed and epoch alone, so that a resumed run sees what an unbroken one would have seen.
-        pairs, losses = _sample(train, recipe, epoch), []
-        for start in range(0, len(pairs.left), recipe.batch_size):
-            loss = _loss(learner, rows, pairs, slice(start, start + recipe.batch_size), recipe)
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]  # torch does not type it
-            optimizer.step()
-            losses.append(loss.item())
-        schedule.step()
-        with torch.inference_mode():
-            seen = float(_loss(learner, watched, fixed, slice(None), recipe)) if len(fixed.left) else float("nan")
-        curve.append((round(float(np.mean(losses)), 6), round(seen, 6)))
-        _curve_of(checkpoint).parent.mkdir(parents=True, exist_ok=True)
-        _curve_of(checkpoint).write_text(json.dumps(curve), encoding="utf-8")
-        save_checkpoint(checkpoint, epoch + 1, learner, optimizer, schedule)
-        logger.info(
-            "%s: epoch %d, %d pairs, loss %.4f, on validation %.4f", label, epoch + 1, len(pairs.left), *curve[-1]
-        )
-    return learner.eval()
+        training.run_epoch(epoch)
+        curve.append([_watch(training.learner, part, pairs) for part, pairs in watched])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(curve), encoding="utf-8")
+        save_checkpoint(checkpoint, epoch + 1, *training.parts)
+        logger.info("%s: epoch %d, loss of pairs %.4f, on validation %.4f", label, epoch + 1, *curve[-1])
+    return training.learner.eval()
 
 
 def read_curves(checkpoints: Path) -> dict[str, dict[str, float]]:
@@ -83,20 +74,67 @@ def read_curves(checkpoints: Path) -> dict[str, dict[str, float]]:
     return curves
 
 
-def _sample(part: Labelled, recipe: Recipe, epoch: int) -> Pairs:
-    rng = np.random.default_rng([recipe.seed, epoch])
-    return sample_pairs(part.groups, part.components, num_neg=recipe.num_neg, rng=rng)
+class Training:
+    """A learner under way; `parts` are what a checkpoint holds."""
+
+    def __init__(self, part: Labelled, recipe: Recipe) -> None:
+        torch.manual_seed(recipe.seed)
+        self._part, self._recipe = part, recipe
+        self._rows, self._components = torch.from_numpy(part.features), torch.from_numpy(part.components)
+        self._groups = torch.from_numpy(np.unique(part.groups, return_inverse=True)[1])
+        self.learner = EmbeddingLearner(self._rows.shape[1], min(recipe.dimension, self._rows.shape[1]))
+        self.learner.start_from(self._rows)
+        self._arcface: nn.Module = nn.Identity()
+        if recipe.loss is Loss.ARCFACE:
+            with torch.no_grad():
+                self._arcface = ArcFace(self.learner(self._rows), self._groups, self._components)
+        learned = [*self.learner.parameters(), *self._arcface.parameters()]
+        self._optimizer, self._schedule = paper_schedule(learned, recipe.learning_rate)
+        self.parts = (self.learner, self._arcface, self._optimizer, self._schedule)
+
+    def run_epoch(self, epoch: int) -> None:
+        """What it sees depends on seed and epoch alone, so that a resumed run goes on as an unbroken one would."""
+        descend(self._losses(np.random.default_rng([self._recipe.seed, epoch])), self._optimizer)
+        self._schedule.step()
+
+    def _losses(self, rng: np.random.Generator) -> Iterator[torch.Tensor]:
+        recipe = self._recipe
+        if recipe.loss is Loss.COSINE:
+            for pairs in self._part.sample_pairs(recipe.num_neg, rng).batches(recipe.batch_size):
+                left, right = self.learner(self._rows[pairs.left]), self.learner(self._rows[pairs.right])
+                yield cosine_embedding_loss(left, right, torch.from_numpy(pairs.same), margin=recipe.margin)
+            return
+        together = 1 if recipe.loss is Loss.ARCFACE else _TOGETHER
+        for rows in sample_batches(self._part.groups, together=together, size=recipe.batch_size, rng=rng):
+            vectors, groups, components = self.learner(self._rows[rows]), self._groups[rows], self._components[rows]
+            match recipe.loss:
+                case Loss.TRIPLET:
+                    yield triplet_loss(vectors, groups, components)
+                case Loss.SUPCON:
+                    yield supervised_contrast(vectors, groups, components)
+                case Loss.ARCFACE:
+                    yield self._arcface(vectors, groups)
 
 
-def _loss(learner: EmbeddingLearner, rows: torch.Tensor, pairs: Pairs, batch: slice, recipe: Recipe) -> torch.Tensor:
-    left, right = learner(rows[pairs.left[batch]]), learner(rows[pairs.right[batch]])
-    return cosine_embedding_loss(left, right, torch.from_numpy(pairs.same[batch]), margin=recipe.margin)
+def paper_schedule(
+    learned: Iterable[nn.Parameter], rate: float
+) -> tuple[torch.optim.SGD, torch.optim.lr_scheduler.StepLR]:
+    """The paper's: momentum .9, and a rate that falls to a tenth every 7 epochs."""
+    optimizer = torch.optim.SGD(learned, lr=rate, momentum=0.9)
+    return optimizer, torch.optim.lr_scheduler.StepLR(optimizer, step_size=7, gamma=0.1)
 
 
-def _curve_of(checkpoint: Path) -> Path:
-    return checkpoint.with_suffix(_CURVE)
+def descend(losses: Iterable[torch.Tensor], optimizer: torch.optim.Optimizer) -> None:
+    """One step for each loss, before the next one is asked for."""
+    for loss in losses:
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch does not type it
+        optimizer.step()
 
 
-def _read_curve(checkpoint: Path) -> list[tuple[float, float]]:
-    path = _curve_of(checkpoint)
-    return [(train, seen) for train, seen in json.loads(path.read_text(encoding="utf-8"))] if path.exists() else []
+@torch.inference_mode()
+def _watch(learner: EmbeddingLearner, part: Labelled, pairs: Pairs) -> float:
+    """The cosine embedding loss of pairs that stay the same, whatever is learned by: it can be told of any posting."""
+    vectors = learner(torch.from_numpy(part.features))
+    same = torch.from_numpy(pairs.same)
+    return round(float(cosine_embedding_loss(vectors[pairs.left], vectors[pairs.right], same, margin=0)), 6)

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from enum import StrEnum
 
+from model_training.recipe import Loss
 from service.bundle.views import View, view_set_key
 
 BOTH = (View.IMAGE, View.TITLE)
@@ -20,15 +21,6 @@ class Network(StrEnum):
     EMBEDDING = "B"  # a learner per view; the cosine of its outputs decides
     KEMBAR = "Kembar"  # the learner that bundles ship, in place of the paper's
     FROZEN = "frozen"  # nothing: the backbones' features as they are, concatenated for both views
-
-
-class Loss(StrEnum):
-    """What an embedding is trained by; all but the first come from pytorch-metric-learning."""
-
-    COSINE = "cosine embedding"
-    TRIPLET = "triplet"
-    CONTRAST = "supervised contrast"
-    ARCFACE = "ArcFace"
 
 
 class Negatives(StrEnum):

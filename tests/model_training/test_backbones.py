@@ -15,7 +15,7 @@ from model_training.backbones import (
     save_picture_backbone,
 )
 from model_training.errors import UnusableBackbone
-from model_training.features import normalise_pixels
+from model_training.networks import normalise_pixels
 
 
 @pytest.mark.parametrize(("architecture", "features"), [("resnet18", 512), ("mobilenet_v2", 1280)])

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from model_training.learner import EmbeddingLearner
 from model_training.ranking import rank
-from model_training.recipe import Recipe
+from model_training.recipe import Loss, Recipe
 from model_training.train_learner import Labelled, read_curves, train_learner
 
 RECIPE = Recipe(dimension=8, epochs=4, batch_size=32, num_neg=4)
@@ -39,8 +39,10 @@ def test_an_untrained_learner_is_the_principal_components() -> None:
     assert np.allclose(got @ got.T, expected @ expected.T, atol=1e-4)
 
 
-def test_training_finds_what_groups_share(tmp_path: Path) -> None:
-    """On features that hide the group in noise, training more than doubles how often the nearest is of the group."""
+@pytest.mark.parametrize("loss", Loss)
+def test_training_finds_what_groups_share(tmp_path: Path, loss: Loss) -> None:
+    """On features that hide the group in noise, training by any loss more than doubles how often the nearest is of the
+    group."""
     features, groups = groups_in_noise()
     part = Labelled(features, groups, groups)
 
@@ -49,17 +51,19 @@ def test_training_finds_what_groups_share(tmp_path: Path) -> None:
         return float(rank(vectors, groups, np.arange(200)).right[:, 0].mean())
 
     untrained = train_learner(part, part, replace(RECIPE, epochs=0), tmp_path / "a.pt", label="")
-    trained = train_learner(part, part, replace(RECIPE, epochs=20), tmp_path / "b.pt", label="")
+    trained = train_learner(part, part, replace(RECIPE, epochs=20, loss=loss), tmp_path / "b.pt", label="")
     assert right(trained) > 2 * right(untrained)
 
 
-def test_a_resumed_run_ends_where_an_unbroken_one_does(tmp_path: Path) -> None:
-    """Two epochs, a break and two more give the very weights of four epochs."""
+@pytest.mark.parametrize("loss", [Loss.ARCFACE, Loss.COSINE])
+def test_a_resumed_run_ends_where_an_unbroken_one_does(tmp_path: Path, loss: Loss) -> None:
+    """Two epochs, a break and two more give the very weights of four epochs, ArcFace's centres included."""
     features, groups = groups_in_noise()
     part = Labelled(features, groups, groups)
-    unbroken = train_learner(part, part, RECIPE, tmp_path / "whole.pt", label="")
-    train_learner(part, part, replace(RECIPE, epochs=2), tmp_path / "broken.pt", label="")
-    resumed = train_learner(part, part, RECIPE, tmp_path / "broken.pt", label="")
+    recipe = replace(RECIPE, loss=loss)
+    unbroken = train_learner(part, part, recipe, tmp_path / "whole.pt", label="")
+    train_learner(part, part, replace(recipe, epochs=2), tmp_path / "broken.pt", label="")
+    resumed = train_learner(part, part, recipe, tmp_path / "broken.pt", label="")
     for name, tensor in unbroken.state_dict().items():
         assert torch.equal(tensor, resumed.state_dict()[name]), name
     curves = read_curves(tmp_path)

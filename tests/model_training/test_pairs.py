@@ -1,8 +1,10 @@
 """What pairs are drawn."""
 
+import itertools
+
 import numpy as np
 
-from model_training.pairs import sample_pairs
+from model_training.pairs import sample_batches, sample_pairs
 
 GROUPS = np.array([0, 0, 0, 1, 1, 2, 3, 3, 4, 4, 4, 4])
 COMPONENTS = np.array([0, 0, 0, 1, 1, 1, 3, 3, 4, 4, 4, 4])  # groups 1 and 2 share a photograph
@@ -30,3 +32,18 @@ def test_pairs_repeat_with_the_seed() -> None:
         sample_pairs(GROUPS, COMPONENTS, num_neg=2, rng=np.random.default_rng([7, 3])).right.tolist() for _ in range(2)
     )
     assert first == again
+
+
+def test_batches_hold_every_row_once_and_products_side_by_side() -> None:
+    """An epoch is a permutation of the rows; hands of at most two of one product are dealt, whole ones where it has
+    them, in another order for another seed."""
+    epochs = []
+    for seed in (1, 2):
+        batches = list(sample_batches(GROUPS, together=2, size=5, rng=np.random.default_rng(seed)))
+        epochs.append(np.concatenate(batches))
+        assert [len(batch) for batch in batches] == [5, 5, 2]
+        assert sorted(epochs[-1].tolist()) == list(range(12))
+        pairs = [groups for groups in itertools.pairwise(GROUPS[epochs[-1]].tolist()) if groups[0] == groups[1]]
+        assert sorted(set(pairs)) == [(0, 0), (1, 1), (3, 3), (4, 4)]
+        assert len(pairs) >= 5
+    assert epochs[0].tolist() != epochs[1].tolist()

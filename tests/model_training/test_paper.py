@@ -8,12 +8,13 @@ import pytest
 import torch
 
 from model_training.pairs import Pairs
-from model_training.paper.cell import BOTH, Cell, Loss, Negatives, Network, loss_grid, paper_grid
+from model_training.paper.cell import BOTH, Cell, Negatives, Network, loss_grid, paper_grid
 from model_training.paper.networks import PairClassifier
 from model_training.paper.run import neighbours_agree, run_cells
 from model_training.paper.study import Study, split_groups
 from model_training.paper.tables import loss_table, pair_table, search_table
 from model_training.paper.train_cell import Trainee, train_cell, with_hardest
+from model_training.recipe import Loss
 from service.bundle.views import View
 
 
@@ -120,7 +121,7 @@ def test_the_grid_is_run_once_and_tabled(study: Study, tmp_path: Path) -> None:
     assert len(pair_table(first, Network.PAIRS).splitlines()) == 2 + 3
     assert len(pair_table(first, Network.EMBEDDING).splitlines()) == 2 + 9
     assert len(search_table(study, first).splitlines()) == 2 + 1 + 1 + 9
-    assert "| title | ArcFace | 0.01 | 2 |" in loss_table(first)
+    assert "| title | supcon | 0.01 | 2 |" in loss_table(first)
 
 
 def test_the_grid_is_the_papers() -> None:
