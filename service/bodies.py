@@ -2,9 +2,9 @@
 
 import asyncio
 import json
+import math
 import re
 from collections.abc import AsyncIterator
-from typing import NoReturn
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
@@ -80,7 +80,7 @@ def parse_json(raw: bytes) -> object:
             object_pairs_hook=_object,
             parse_int=_whole_number,
             parse_float=_finite_number,
-            parse_constant=_refuse_constant,
+            parse_constant=_finite_number,
         )
     except UnicodeDecodeError as exc:
         raise errors.MalformedJson("expected JSON in UTF-8, got bytes that are not; encode it as UTF-8") from exc
@@ -116,11 +116,7 @@ def _whole_number(digits: str) -> int:
 
 
 def _finite_number(digits: str) -> float:
-    number = float(digits)
-    if number in (float("inf"), float("-inf")):
-        raise errors.MalformedJson("expected finite numbers, got one beyond the range of a double")
+    number = float(digits)  # also NaN and Infinity, which JSON does not have
+    if not math.isfinite(number):
+        raise errors.MalformedJson("expected finite numbers, got NaN, Infinity or one beyond the range of a double")
     return number
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise errors.MalformedJson(f"expected JSON, got {name}, which JSON does not have")

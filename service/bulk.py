@@ -8,6 +8,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from index.postings import ANY
 from service.answers import BulkLine, json_bytes
 from service.batcher import Priority
 from service.bodies import BODY_SECONDS, MAX_JSON_BYTES, next_chunk, parse_json, too_large
@@ -111,16 +112,15 @@ class BulkResponse(Response):
             return await self._refused(number, operation.posting_id, exc)
 
     async def _apply(self, operation: Operation) -> int:
-        bulk = Priority.BULK
         match operation:
-            case BulkPut(posting_id=posting_id, image=image, title=title, metadata=metadata):
-                stored = await self._catalogue.put(posting_id, image, title, metadata, priority=bulk)
+            case BulkPut():
+                stored = await self._catalogue.put(operation.posting_id, operation, ANY, Priority.BULK)
                 return 201 if stored.written.created else 200
-            case BulkPatch(posting_id=posting_id, title=title, metadata=metadata):
-                await self._catalogue.patch(posting_id, title, metadata, priority=bulk)
+            case BulkPatch():
+                await self._catalogue.patch(operation.posting_id, operation, ANY, Priority.BULK)
                 return 200
-            case BulkDelete(posting_id=posting_id):
-                await self._catalogue.delete(posting_id)
+            case BulkDelete():
+                await self._catalogue.delete(operation.posting_id)
                 return 204
 
     async def _refused(self, number: int, posting_id: str | None, exc: Exception) -> bytes:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
-from pydantic import JsonValue
 
 from index.errors import CorruptRow, IndexFault, RevisionMismatch, StorageFailed, UnknownPosting
 from index.index import Index
@@ -17,6 +16,7 @@ from service.batcher import Priority
 from service.bundle.views import TITLE_VIEWS, View
 from service.encoding import PostingEncoder, Vector
 from service.metrics import Metrics
+from service.schemas import PatchRequest, PutRequest
 
 T = TypeVar("T", Written, bool)
 
@@ -40,16 +40,9 @@ class Catalogue:
         """`fail` is called once the disk has failed under a write."""
         self._index, self._encoder, self._fail, self._metrics = index, encoder, fail, metrics
 
-    async def put(
-        self,
-        posting_id: str,
-        image: bytes | None,
-        title: str | None,
-        metadata: Mapping[str, JsonValue],
-        precondition: Precondition = ANY,
-        priority: Priority = Priority.ADDITION,
-    ) -> Stored:
+    async def put(self, posting_id: str, wanted: PutRequest, precondition: Precondition, priority: Priority) -> Stored:
         """Store the whole of a posting; unchanged content is neither encoded nor written."""
+        image, title = wanted.image, wanted.title
         digest = None if image is None else (await asyncio.to_thread(hashlib.sha256, image)).hexdigest()
         old = await self._find(posting_id, precondition)
         known = {} if old is None else await self._reusable(old, digest, title)
@@ -57,26 +50,19 @@ class Catalogue:
             None if View.IMAGE in known else image, None if View.TITLE in known else title, priority
         )
         vectors = {**known, **encoded.vectors}
-        draft = Draft(posting_id, title, metadata, vectors, digest, encoded.picture)
+        draft = Draft(posting_id, title, wanted.metadata, vectors, digest, encoded.picture)
         return Stored(await self._write(lambda: self._index.put(draft, precondition)), vectors)
 
     async def patch(
-        self,
-        posting_id: str,
-        title: str | None,
-        metadata: Mapping[str, JsonValue] | None,
-        precondition: Precondition = ANY,
-        priority: Priority = Priority.ADDITION,
+        self, posting_id: str, wanted: PatchRequest, precondition: Precondition, priority: Priority
     ) -> Stored:
         """Change title or metadata, None leaving a part as it is; only a new title is encoded."""
-        old = await self._find(posting_id, precondition)
-        if old is None:
-            old = await self.get(posting_id)  # tells a damaged posting from none
-        vectors = _vectors(old)
+        old = await self._find(posting_id, precondition) or await self.get(posting_id)  # tells damaged from missing
+        title, vectors = wanted.title, _vectors(old)
         if title is not None and title != old.title:
             vectors |= await self._encoder.vectors(None, title, priority)
         given = {} if title is None else {view: one for view, one in vectors.items() if view in TITLE_VIEWS}
-        change = Patch(posting_id, title, given, metadata)
+        change = Patch(posting_id, title, given, wanted.metadata)
         return Stored(await self._write(lambda: self._index.patch(change, precondition)), vectors)
 
     async def delete(self, posting_id: str, precondition: Precondition = ANY) -> None:

@@ -13,6 +13,7 @@ from index.index import Index
 from index.postings import Posting
 from service import openapi
 from service.answers import MatchAnswer, Page, PostingAnswer, WrittenAnswer, in_order, json_answer
+from service.batcher import Priority
 from service.bundle.picture import thumbnail
 from service.catalogue import Stored
 from service.matcher import Candidate
@@ -51,7 +52,7 @@ async def put(request: Request) -> Response:
     services = services_of(request)
     posting_id, options, precondition = path_id(request), from_query(request, PutOptions), precondition_of(request)
     draft = await from_form(request, PutRequest)
-    stored = await services.catalogue.put(posting_id, draft.image, draft.title, draft.metadata, precondition)
+    stored = await services.catalogue.put(posting_id, draft, precondition, Priority.ADDITION)
     if options.matches == "false":
         return _written(posting_id, stored, None)
     query = Candidate(None, draft.title, {}, stored.vectors)
@@ -73,7 +74,7 @@ async def patch(request: Request) -> Response:
     no_query(request)
     posting_id, precondition = path_id(request), precondition_of(request)
     change = await from_json(request, PatchRequest)
-    stored = await services_of(request).catalogue.patch(posting_id, change.title, change.metadata, precondition)
+    stored = await services_of(request).catalogue.patch(posting_id, change, precondition, Priority.ADDITION)
     return _written(posting_id, stored, None)
 
 

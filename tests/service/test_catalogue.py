@@ -11,9 +11,11 @@ from starlette.testclient import TestClient
 
 from index.errors import StorageFailed
 from index.index import Index
+from index.postings import ANY
 from service.app import build_app
 from service.batcher import Priority
 from service.bundle.bundle import Bundle
+from service.schemas import PutRequest
 from service.settings import Settings
 from tests.service.conftest import jpeg
 
@@ -99,13 +101,16 @@ def test_writers_of_one_id_leave_one_whole_posting(tmp_path: Path, bundle: Bundl
             services = state["services"]
             catalogue = services.catalogue
 
+            def wanted(number: int) -> PutRequest:
+                return PutRequest(image_base64=images[number], title=f"title {number}", metadata={"n": number})
+
             def writes(number: int) -> Coroutine[object, object, object]:
                 if number % 5 == 4:
                     return catalogue.delete("a")
-                return catalogue.put("a", images[number % 4], f"title {number % 4}", {"n": number % 4})
+                return catalogue.put("a", wanted(number % 4), ANY, Priority.ADDITION)
 
             await asyncio.gather(*(writes(number) for number in range(200)))
-            await catalogue.put("a", images[1], "title 1", {"n": 1})
+            await catalogue.put("a", wanted(1), ANY, Priority.ADDITION)
             stored = await catalogue.get("a")
             assert (stored.title, stored.metadata) == ("title 1", {"n": 1})
             assert services.index.count() == 1
