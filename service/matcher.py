@@ -33,19 +33,6 @@ class Candidate:
     vectors: Vectors
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """A match with its evidence; `is_ruled_out` where what its title contradicts outweighs its score."""
-
-    match: Match
-    is_ruled_out: bool
-
-    @property
-    def is_accepted(self) -> bool:
-        """Whether it counts."""
-        return self.match.score >= self.match.threshold and not self.is_ruled_out
-
-
 class Matcher:
     """The decision over the nearest postings of each set of shared views. Called from the event loop."""
 
@@ -68,20 +55,19 @@ class Matcher:
         `perf_counter`.
         """
         # One more than any call may ask for, so that "there are more" is seen, and the best below the threshold too.
-        wanted, nearest = offset + options.limit, offset + MAX_MATCHES + 1
-        found = await self._nearest(query, options, exclude, nearest)
-        accepted = [judged.match for judged in found if judged.is_accepted]
-        most = offset + MOST_JUDGED
-        while len(accepted) <= wanted and nearest < most and any(judged.is_ruled_out for judged in found):
-            if len(found) < nearest:
-                break  # none was cut off
-            nearest = min(4 * nearest, most)  # contradicting titles took the places of others
+        wanted, nearest, most = offset + options.limit, offset + MAX_MATCHES + 1, offset + MOST_JUDGED
+        while True:
             found = await self._nearest(query, options, exclude, nearest)
-            accepted = [judged.match for judged in found if judged.is_accepted]
+            near = [match for match in found if match.score >= match.threshold]
+            accepted = [match for match in near if not self._is_ruled_out(match, options)]
+            was_cut_off = nearest <= len(found) and nearest < most
+            if len(accepted) > wanted or len(accepted) == len(near) or not was_cut_off:
+                break
+            nearest = min(4 * nearest, most)  # contradicting titles took the places of others
         return MatchAnswer(
             matches=tuple(accepted[offset:wanted]),
             goal=options.goal,
-            best_rejected=next((_rejected(judged.match) for judged in found if not judged.is_accepted), None),
+            best_rejected=next((_rejected(match) for match in found if not self._counts(match, options)), None),
             limit_reached=len(accepted) > wanted,
             model=self._fingerprint,
             took_ms=ms_since(started),
@@ -91,29 +77,27 @@ class Matcher:
         """Judge one pair: b as seen from a."""
         shared = [view for view in View if view in a.vectors and view in b.vectors]
         scores = {str(view): _cosine(a.vectors[view], b.vectors[view]) for view in shared}
-        judged = {
-            goal: self._judge(a, b, scores, options, self._thresholds(options))
-            for goal, options in ((goal, MatchOptions(goal=goal)) for goal in Goal)
-            if scores
-        }
+        judged = {}
+        for goal in Goal if scores else ():
+            options = MatchOptions(goal=goal)
+            match = self._judge(a, b, scores, options, self._thresholds(options))
+            judged[goal] = match, Verdict(self._counts(match, options), match.threshold, match.goal_supported)
         return CompareAnswer(
-            match=judged[Goal.BALANCED].match if judged else None,
-            verdicts={goal: _verdict(judged.get(goal)) for goal in Goal},
+            match=judged[Goal.BALANCED][0] if judged else None,
+            verdicts={goal: judged[goal][1] if judged else Verdict(False, None, False) for goal in Goal},
             model=self._fingerprint,
             took_ms=ms_since(started),
         )
 
     async def _nearest(
         self, query: Candidate | Posting, options: MatchOptions, exclude: Collection[str], nearest: int
-    ) -> list[Judged]:
+    ) -> list[Match]:
         """So many of each set of shared views, and the best below the threshold, judged, best first."""
         thresholds = self._thresholds(options)
 
         def search() -> list[Hit]:
-            return self._index.search(
-                query.vectors, k=nearest, floors=thresholds, where=options.filter,
-                exclude=exclude,
-            )  # fmt: skip
+            where = options.filter
+            return self._index.search(query.vectors, k=nearest, floors=thresholds, where=where, exclude=exclude)
 
         hits = await self.lane.through(search, Priority.QUERY)
         return sorted((self._judge(query, hit.posting, hit.scores, options, thresholds) for hit in hits), key=_rank)
@@ -132,10 +116,10 @@ class Matcher:
         scores: Mapping[str, float],
         options: MatchOptions,
         thresholds: Thresholds,
-    ) -> Judged:
+    ) -> Match:
         views, score = frozenset(scores), self._decision.fuse(scores)
         conflict = variant_conflict(query.title, other.title) if View.TITLE in views else ()
-        match = Match(
+        return Match(
             posting_id=other.posting_id,
             probability=self._decision.probability(views, score, conflict),
             score=score,
@@ -149,23 +133,20 @@ class Matcher:
             title=other.title,
             metadata=other.metadata,
         )
+
+    def _counts(self, match: Match, options: MatchOptions) -> bool:
+        return match.score >= match.threshold and not self._is_ruled_out(match, options)
+
+    def _is_ruled_out(self, match: Match, options: MatchOptions) -> bool:
         # Who names a score of his own has decided what counts.
-        is_ruled_out = options.threshold is None and self._decision.rejects(options.goal, conflict)
-        return Judged(match, is_ruled_out)
-
-
-def _verdict(judged: Judged | None) -> Verdict:
-    if judged is None:
-        return Verdict(same_product=False, threshold=None, goal_supported=False)
-    return Verdict(judged.is_accepted, judged.match.threshold, judged.match.goal_supported)
+        return options.threshold is None and self._decision.rejects(options.goal, match.variant_conflict)
 
 
 def _rejected(match: Match) -> Rejected:
     return Rejected(str(match.posting_id), match.score, match.threshold, match.views, match.variant_conflict)
 
 
-def _rank(judged: Judged) -> tuple[float, float, bytes]:
-    match = judged.match
+def _rank(match: Match) -> tuple[float, float, bytes]:
     return -match.probability, -match.score, (match.posting_id or "").encode()
 
 
