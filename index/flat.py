@@ -13,8 +13,6 @@ from index.rwlock import ReadersWriterLock
 _FIRST_CAPACITY = 64
 _GROWTH = 1.5
 
-ViewSet = tuple[str, ...]  # names in order
-
 
 @dataclass(frozen=True, slots=True)
 class Nearest:
@@ -32,7 +30,7 @@ class FlatSet:
     One thread changes it; `reserve` may run beside searches, everything else may not.
     """
 
-    def __init__(self, views: ViewSet, dimensions: Mapping[str, int], weights: Mapping[str, float]) -> None:
+    def __init__(self, views: tuple[str, ...], dimensions: Mapping[str, int], weights: Mapping[str, float]) -> None:
         self.views = views
         ends = np.cumsum([dimensions[view] for view in views])
         self.dimension = int(ends[-1])
@@ -112,32 +110,20 @@ class FlatSet:
         """
         # Held here: `reserve` may put larger ones in their place meanwhile, and FAISS sees only an address.
         count, matrix, stored_labels = len(self), self._matrix, self._labels
-        k = min(k, count)
-        if not k:
-            return Nearest(np.empty(0, dtype=np.float32), np.empty(0, dtype=np.int64))
-        scores = np.empty(k, dtype=np.float32)
-        positions = np.empty(k, dtype=np.int64)
-        bits = self._selected(count, within, without)
-        # Per calling thread. Two cores on one query gain nothing, and cost twentyfold while one of them is busy.
-        faiss.omp_set_num_threads(1)
-        faiss.knn_inner_product(
-            faiss.swig_ptr(query), faiss.swig_ptr(matrix), self.dimension, 1, count, k,
-            faiss.swig_ptr(scores), faiss.swig_ptr(positions),
-            None if bits is None else faiss.IDSelectorBitmap(len(bits), faiss.swig_ptr(bits)),
-        )  # fmt: skip
-        found = positions >= 0
-        return Nearest(scores[found], stored_labels[positions[found]])
-
-    def _selected(
-        self, count: int, within: NDArray[np.int64] | None, without: NDArray[np.int64]
-    ) -> NDArray[np.uint8] | None:
-        if within is None and not len(without):
-            return None
-        allowed = np.ones(count, dtype=bool) if within is None else np.isin(self._labels[:count], within)
-        for label in without:
-            if (position := self._position.get(int(label))) is not None:
-                allowed[position] = False
-        return np.packbits(allowed, bitorder="little")
+        fetch = min(k + len(without), count)
+        scores, positions = np.empty(fetch, dtype=np.float32), np.empty(fetch, dtype=np.int64)
+        if fetch:
+            bits = None if within is None else np.packbits(np.isin(stored_labels[:count], within), bitorder="little")
+            # Per calling thread. Two cores on one query gain nothing, and cost twentyfold while one of them is busy.
+            faiss.omp_set_num_threads(1)
+            faiss.knn_inner_product(
+                faiss.swig_ptr(query), faiss.swig_ptr(matrix), self.dimension, 1, count, fetch,
+                faiss.swig_ptr(scores), faiss.swig_ptr(positions),
+                None if bits is None else faiss.IDSelectorBitmap(len(bits), faiss.swig_ptr(bits)),
+            )  # fmt: skip
+        labels = stored_labels[positions]
+        found = np.flatnonzero((positions >= 0) & ~np.isin(labels, without))[:k]
+        return Nearest(scores[found], labels[found])
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +141,7 @@ class FlatIndex:
     def __init__(self, dimensions: Mapping[str, int], weights: Mapping[str, float]) -> None:
         self._dimensions = dimensions
         self._weights = weights
-        self._sets: dict[ViewSet, FlatSet] = {}
+        self._sets: dict[bytes, FlatSet] = {}
         self._lock = ReadersWriterLock()
 
     @contextmanager
@@ -167,10 +153,10 @@ class FlatIndex:
     def apply(self, placements: Sequence[Placement]) -> None:
         """Bring FAISS to where a group commit brought the database; a later placement of a label wins."""
         final = {placement.label: placement for placement in placements}
-        batches: dict[ViewSet, list[Placement]] = {}
+        batches: dict[bytes, list[Placement]] = {}
         for placement in final.values():
             if placement.vectors is not None:
-                batches.setdefault(tuple(placement.views.decode().split("+")), []).append(placement)
+                batches.setdefault(placement.views, []).append(placement)
         # Rounding, scaling and growing happen outside the lock: inside it are only copies of finished rows.
         ready = [self._prepared(views, batch) for views, batch in batches.items()]
         with self._lock.writing():
@@ -184,15 +170,15 @@ class FlatIndex:
         """Postings per stored view set, leaving out these labels and empty sets."""
         with self._lock.reading():
             counts = {
-                "+".join(views): len(flat) - sum(label in flat for label in without)
+                views.decode(): len(flat) - sum(label in flat for label in without)
                 for views, flat in sorted(self._sets.items())
             }
         return {views: count for views, count in counts.items() if count}
 
-    def _prepared(self, views: ViewSet, batch: Sequence[Placement]) -> tuple[FlatSet, list[int], NDArray[np.float32]]:
+    def _prepared(self, views: bytes, batch: Sequence[Placement]) -> tuple[FlatSet, list[int], NDArray[np.float32]]:
         flat = self._sets.get(views)
         if flat is None:
-            flat = FlatSet(views, self._dimensions, self._weights)
+            flat = FlatSet(tuple(views.decode().split("+")), self._dimensions, self._weights)
             self._sets = {**self._sets, views: flat}  # replaced, not changed: a search may be walking the old one
         blob = b"".join(placement.vectors or b"" for placement in batch)
         halves = np.frombuffer(blob, dtype="<f2").astype(np.float16, copy=False).reshape(len(batch), flat.dimension)

@@ -25,17 +25,12 @@ class Index:
 
     def __init__(self, parts: Parts, dimensions: Mapping[str, int], weights: Mapping[str, float]) -> None:
         """Called by `open`."""
-        self._dimensions = dimensions
-        self._flat = parts.flat
-        self._reader = parts.reader
-        self._pictures = parts.pictures
-        self._quarantine = parts.quarantine
-        self._resources = parts.resources
+        self._parts, self._dimensions = parts, dimensions
         self._searcher = Searcher(parts.flat, parts.reader, parts.quarantine, dimensions, weights)
         self._committer = Committer(parts.store, parts.pictures, parts.high_water, parts.flat, parts.quarantine)
         self._writer = Writer(self._committer)
         self._closing = threading.Lock()
-        self._resources.callback(self._finish)
+        self._parts.resources.callback(self._finish)
 
     @classmethod
     def open(
@@ -114,14 +109,14 @@ class Index:
 
     def get(self, posting_id: str) -> Posting:
         """One posting; raises UnknownPosting, CorruptRow."""
-        return to_posting(self._reader.row(posting_id.encode()), self._dimensions)
+        return to_posting(self._parts.reader.row(posting_id.encode()), self._dimensions)
 
     def picture(self, posting_id: str) -> bytes:
         """The picture kept of a posting; raises UnknownPosting, PictureNotKept, CorruptRow."""
-        image_digest = self._reader.row(posting_id.encode()).content.image_digest
+        image_digest = self._parts.reader.row(posting_id.encode()).content.image_digest
         if image_digest is None:
             raise PictureNotKept("the posting has no picture")
-        return self._pictures.load(image_digest)
+        return self._parts.pictures.load(image_digest)
 
     def scan(self, *, after: str | None, limit: int, where: Mapping[str, Scalar] | None = None) -> list[Posting]:
         """
@@ -133,8 +128,8 @@ class Index:
         tags = _tags(where)
         last = b"" if after is None else after.encode()
         found: list[Posting] = []
-        while entries := self._reader.listing(last, limit - len(found), tags):
-            rows = self._reader.rows([label for _, label in entries])
+        while entries := self._parts.reader.listing(last, limit - len(found), tags):
+            rows = self._parts.reader.rows([label for _, label in entries])
             rows.sort(key=lambda row: row.content.posting_id)
             found += [to_posting(row, self._dimensions) for row in rows]
             last, _ = entries[-1]
@@ -185,11 +180,11 @@ class Index:
 
     def counts(self) -> Mapping[str, int]:
         """How many postings are served, by their view set: `{"image+title": 10}`."""
-        return self._flat.counts(without=self._quarantine.labels())
+        return self._parts.flat.counts(without=self._parts.quarantine.labels())
 
     def quarantined(self) -> int:
         """How many rows were found damaged and are not served."""
-        return len(self._quarantine.labels())
+        return len(self._parts.quarantine.labels())
 
     @property
     def fault(self) -> StorageFull | StorageFailed | None:
@@ -199,7 +194,7 @@ class Index:
     def close(self) -> None:
         """Finish accepted writes, leave everything in the database file, give the directory back. Idempotent."""
         with self._closing:
-            self._resources.close()
+            self._parts.resources.close()
 
     def _finish(self) -> None:
         self._writer.close()

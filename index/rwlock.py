@@ -28,8 +28,7 @@ class ReadersWriterLock:
     def reading(self) -> Iterator[None]:
         """Hold off writers, share with readers."""
         with self._condition:
-            while self._writing or self._writers_waiting:
-                self._condition.wait()
+            self._condition.wait_for(lambda: not (self._writing or self._writers_waiting))
             self._readers += 1
         try:
             yield
@@ -44,8 +43,7 @@ class ReadersWriterLock:
         """Hold off everybody else."""
         with self._condition:
             self._writers_waiting += 1
-            while self._writing or self._readers:
-                self._condition.wait()
+            self._condition.wait_for(lambda: not (self._writing or self._readers))
             self._writers_waiting -= 1
             self._writing = True
         try:

@@ -1,7 +1,8 @@
 """From a query to the postings nearest to it: FAISS proposes, the stored rows decide."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import groupby, islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,22 +33,15 @@ class Question:
     exclude: frozenset[bytes]
 
 
+@dataclass(frozen=True, slots=True)
 class Searcher:
     """Answers as brute force over the stored rows would, ties included. Thread-safe."""
 
-    def __init__(
-        self,
-        flat: FlatIndex,
-        reader: Reader,
-        quarantine: Quarantine,
-        dimensions: Mapping[str, int],
-        weights: Mapping[str, float],
-    ) -> None:
-        self._flat = flat
-        self._reader = reader
-        self._quarantine = quarantine
-        self._dimensions = dimensions
-        self._weights = weights
+    flat: FlatIndex
+    reader: Reader
+    quarantine: Quarantine
+    dimensions: Mapping[str, int]
+    weights: Mapping[str, float]
 
     def search(self, question: Question) -> list[Hit]:
         """
@@ -56,40 +50,35 @@ class Searcher:
         A row may be replaced, removed or found damaged between FAISS's answer and its reading: then the place it took
         is free, and the search is made again.
         """
-        hits, settled = self._look(question)
-        for _ in range(_ATTEMPTS - 1):
+        for _ in range(_ATTEMPTS):
+            hits, settled = self._look(question)
             if settled:
                 break
-            hits, settled = self._look(question)
         return hits
 
     def _look(self, question: Question) -> tuple[list[Hit], bool]:
-        units = {view: unit_float64(question.query[view]) for view in sorted(question.query)}
-        within = self._reader.labels_with(question.tags) if question.tags else None
-        without = self._without(question)
+        units = {view: unit_float64(half) for view, half in question.query.items()}
+        within = self.reader.labels_with(question.tags) if question.tags else None
+        excluded = self.reader.labels_of(question.exclude) if question.exclude else []
+        without = np.array([*excluded, *self.quarantine.labels()], dtype=np.int64)
         proposed: dict[int, float] = {}
-        with self._flat.reading() as sets:
+        with self.flat.reading() as sets:
             for flat in sets:
                 shared = {view: unit for view, unit in units.items() if view in flat.views}
                 if shared:
-                    proposed.update(_contenders(flat, shared, question, within, without))
-        rows = self._reader.rows(list(proposed))
+                    proposed |= _contenders(flat, shared, question, within, without)
         hits = []
         as_proposed = 0
-        for row in rows:
-            posting = to_posting(row, self._dimensions)
+        for row in self.reader.rows(list(proposed)):
+            posting = to_posting(row, self.dimensions)
             if _wanted(posting, question):
                 hits.append(self._scored(posting, units))
                 as_proposed += abs(hits[-1].score - proposed[row.label]) <= _error(len(row.content.vectors) // 2)
         return _ranked(hits, question), as_proposed == len(proposed)
 
-    def _without(self, question: Question) -> NDArray[np.int64]:
-        excluded = self._reader.labels_of(question.exclude) if question.exclude else []
-        return np.array([*excluded, *self._quarantine.labels()], dtype=np.int64)
-
     def _scored(self, posting: Posting, units: Mapping[str, NDArray[np.float64]]) -> Hit:
         scores = {view: cosine(posting.vectors[view], unit) for view, unit in units.items() if view in posting.vectors}
-        return Hit(posting, scores, fuse(scores, self._weights))
+        return Hit(posting, scores, fuse(scores, self.weights))
 
 
 def _contenders(
@@ -134,18 +123,15 @@ def _wanted(posting: Posting, question: Question) -> bool:
     return not question.tags or question.tags <= tags_of(posting.metadata)
 
 
-def _ranked(hits: Sequence[Hit], question: Question) -> list[Hit]:
-    """Best first within each set of shared views, ties in order of id bytes, and cut."""
-    groups: dict[tuple[str, ...], list[Hit]] = {}
-    for hit in hits:
-        groups.setdefault(tuple(hit.scores), []).append(hit)
+def _ranked(hits: list[Hit], question: Question) -> list[Hit]:
+    """Best first within each set of shared views, ties in order of id bytes; cut after the first below its floor."""
+    hits.sort(key=lambda hit: (_shared(hit), -hit.score, hit.posting.posting_id.encode()))
     ranked: list[Hit] = []
-    for shared, group in sorted(groups.items()):
-        group.sort(key=lambda hit: (-hit.score, hit.posting.posting_id.encode()))
-        ranked += _cut(group[: question.k], question.floors(frozenset(shared)))
+    for shared, group in groupby(hits, key=_shared):
+        best, floor = list(islice(group, question.k)), question.floors(frozenset(shared))
+        ranked += best[: sum(hit.score >= floor for hit in best) + 1]
     return ranked
 
 
-def _cut(hits: list[Hit], floor: float) -> list[Hit]:
-    passed = sum(hit.score >= floor for hit in hits)
-    return hits[: passed + 1]
+def _shared(hit: Hit) -> tuple[str, ...]:
+    return tuple(hit.scores)

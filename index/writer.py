@@ -5,7 +5,7 @@ import threading
 from collections import deque
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import TypeVar, cast
+from typing import Any, TypeVar
 
 from index.changes import Operation
 from index.commit import Committer
@@ -18,8 +18,8 @@ _MOST_IN_A_GROUP = 256
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    operation: Operation[object]
-    future: Future[object]
+    operation: Operation[Any]
+    future: Future[Any]
 
 
 class Writer:
@@ -59,7 +59,7 @@ class Writer:
                 raise StorageFailed(str(self._failure)) from self._failure
             if self._closing:
                 raise IndexClosed("the index is closed")
-            self._waiting.append(_Job(operation, cast("Future[object]", future)))
+            self._waiting.append(_Job(operation, future))
             self._changed.notify()
         return future
 
@@ -83,8 +83,7 @@ class Writer:
     def _next_group(self) -> list[_Job]:
         while True:
             with self._changed:
-                while not self._waiting and not self._closing:
-                    self._changed.wait()
+                self._changed.wait_for(lambda: self._waiting or self._closing)
                 jobs = [self._waiting.popleft() for _ in range(min(len(self._waiting), _MOST_IN_A_GROUP))]
                 if not jobs:
                     return []
@@ -97,10 +96,8 @@ class Writer:
         except StorageFailed:
             raise
         except IndexFault as fault:
-            self._note(fault if isinstance(fault, StorageFull) else None)
             outcomes = [fault] * len(group)
-        else:
-            self._note(None)
+        self._note(next((outcome for outcome in outcomes if isinstance(outcome, StorageFull)), None))
         for job, outcome in zip(group, outcomes, strict=True):
             if isinstance(outcome, IndexFault):
                 job.future.set_exception(outcome)
