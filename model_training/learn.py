@@ -1,4 +1,4 @@
-"""Train both views, separately: learners on frozen features, then, if asked, the whole picture network."""
+"""Train both views, separately: learners on frozen features, then, if asked, the whole networks."""
 
 from pathlib import Path
 
@@ -7,13 +7,16 @@ import torch
 from numpy.typing import NDArray
 
 from model_training.backbones import PictureBackbone, TitleBackbone, freeze
-from model_training.features import compute_picture_features, compute_title_features
+from model_training.features import TitleFeatures, compute_picture_features, compute_title_features, open_tokenizer
 from model_training.finetune import finetune
+from model_training.finetune_titles import SEEDS, TITLES, finetune_titles
 from model_training.learner import EmbeddingLearner
+from model_training.lookalikes import Lookalikes
 from model_training.material import Material
 from model_training.networks import PictureNetwork, TitleNetwork
 from model_training.recipe import Recipe
 from model_training.train_learner import Labelled, train_learner
+from service.bundle.lexical import LexicalEncoder, learn_rarity
 
 
 def learn_pictures(
@@ -42,9 +45,27 @@ def learn_titles(
     freeze(backbone.network)
     titles = compute_title_features(backbone, material.catalogue, recipe.max_tokens, cache)
     places = titles.rows_of(material.catalogue)
-    return TitleNetwork(
-        backbone, _train_learner(titles.features, places, material, recipe, checkpoints, "title learner")
-    )
+    learner = _train_learner(titles.features, places, material, recipe, checkpoints, "title learner")
+    network = TitleNetwork(backbone, learner)
+    if recipe.title_finetune_epochs:
+        tokenizer = open_tokenizer(backbone, recipe.max_tokens)
+        tokens = [tokenizer.encode(title) for title in titles.rows]
+        lookalikes = _alike_by_title(titles, learner, material)
+        finetune_titles(network, tokens, lookalikes, recipe, checkpoints / "finetune_titles.pt")
+    return network
+
+
+def _alike_by_title(titles: TitleFeatures, learner: EmbeddingLearner, material: Material) -> Lookalikes:
+    """Products of the training part, alike where learner and n-grams together say so."""
+    places = titles.rows_of(material.catalogue)
+    train = _having(places, material.split.train)
+    texts = list(titles.rows)
+    lexical = LexicalEncoder(learn_rarity(texts[place] for place in np.unique(places[train])))
+    with torch.inference_mode():
+        learned = learner(torch.from_numpy(titles.features[places[train]])).numpy()
+    start = np.concatenate([learned, lexical.encode([texts[place] for place in places[train]])], axis=1)
+    groups, components = material.catalogue.groups[train], material.components[train]
+    return Lookalikes(places[train], groups, components, start, seeds=SEEDS, each=TITLES)
 
 
 def _train_learner(
