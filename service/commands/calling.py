@@ -1,12 +1,11 @@
 """What the commands that call a running service share: where it is, what to ask, and what to say without an answer."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import NoneType
 
 import click
 from prometheus_client.parser import text_string_to_metric_families
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from kembar_client import Goal, Kembar
 from kembar_client.errors import BadAddress, KembarError, Unreachable
@@ -26,18 +25,16 @@ goal_option = click.option("--goal", type=_GOALS, help="Which learned threshold 
 threshold_option = click.option("--threshold", type=click.FloatRange(-1, 1), help="A fused score instead of a goal.")
 
 
+_WHERE = TypeAdapter[Where](Where, config=ConfigDict(strict=True, allow_inf_nan=False))
+
+
 def _where(_ctx: click.Context, _option: click.Parameter, text: str | None) -> Where | None:
     try:
-        where = None if text is None else json.loads(text, parse_constant=int)  # which NaN is not
-    except ValueError:
-        where = text
-    if where is None or (
-        isinstance(where, dict) and all(isinstance(one, (str, int, float, NoneType)) for one in where.values())
-    ):
-        return where
-    raise click.BadParameter(
-        """expected a JSON object of strings, numbers, booleans and nulls, such as '{"category": "Home"}'"""
-    )
+        return None if text is None else _WHERE.validate_json(text)
+    except ValidationError as exc:
+        raise click.BadParameter(
+            """expected a JSON object of strings, numbers, booleans and nulls, such as '{"category": "Home"}'"""
+        ) from exc
 
 
 filter_option = click.option(

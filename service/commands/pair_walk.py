@@ -19,8 +19,8 @@ class Progress(BaseModel):
     """
     How far a walk has come: `cursor` of the listing, `size` in bytes of the lines so far, and what was counted.
 
-    `question` is what is asked, of which service and model. `cut` counts the postings with more matches than can be
-    asked for.
+    `question` is what is asked, of which service and model. `cut_lists` counts the postings with more matches than can
+    be asked for.
     """
 
     question: dict[str, JsonValue]
@@ -29,7 +29,7 @@ class Progress(BaseModel):
     postings: int = 0
     pairs: int = 0
     deleted: int = 0
-    cut: int = 0
+    cut_lists: int = 0
 
 
 class PairWalk:
@@ -65,7 +65,7 @@ class PairWalk:
                 asked, is_last = asked + len(answer.matches), not answer.limit_reached
         except NotFound:
             return None
-        self._progress.cut += not is_last
+        self._progress.cut_lists += not is_last
         return found
 
     def _lines(self, posting_id: str, found: dict[str, Match] | None) -> bytes:

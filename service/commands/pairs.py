@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -66,12 +67,8 @@ def pairs(
             _begun(out, question, restart) as (file, progress),
             tqdm(total=total, initial=progress.postings, unit=" postings", disable=None) as bar,
         ):
-            walk = PairWalk(
-                lambda name, offset: kembar.matches_of(
-                    name, offset=offset, goal=chosen, threshold=threshold, where=where
-                ),
-                progress,
-            )
+            ask = partial(kembar.matches_of, goal=chosen, threshold=threshold, where=where)
+            walk = PairWalk(lambda posting_id, offset: ask(posting_id, offset=offset), progress)
             if progress.postings:
                 bar.write(f"Going on after {progress.postings:,} postings, {progress.pairs:,} pairs.", file=sys.stderr)
             for lines in walk.pages(lambda cursor: kembar.listing(cursor=cursor, limit=PAGE, where=where)):
@@ -140,18 +137,17 @@ def _progress_of(out: Path) -> Path:
 
 
 def _json(progress: Progress, seconds: float) -> str:
-    counts = {"postings": progress.postings, "pairs": progress.pairs, "deleted": progress.deleted}
-    cut = {"cut_lists": progress.cut, "seconds": round(seconds, 3)}
-    return json.dumps({**counts, **cut, **progress.question})
+    counts = progress.model_dump(include={"postings", "pairs", "deleted", "cut_lists"})
+    return json.dumps({**counts, "seconds": round(seconds, 3), **progress.question})
 
 
 def _summary(progress: Progress, seconds: float) -> str:
     text = f"{progress.pairs:,} pairs among {progress.postings:,} postings in {seconds:.1f} s"
     if progress.deleted:
         text += f"; {progress.deleted:,} were deleted meanwhile"
-    if progress.cut:
+    if progress.cut_lists:
         text += (
-            f"\n{progress.cut:,} postings have more than {MOST:,} matches, and the rest of theirs is missing. "
+            f"\n{progress.cut_lists:,} postings have more than {MOST:,} matches, and the rest of theirs is missing. "
             "A higher --threshold has fewer."
         )
     return text
