@@ -103,7 +103,7 @@ class Pictures:
 
 def open_pictures(path: Path) -> apsw.Connection:
     """Open or create the file; raises as `open_database`."""
-    return open_database(path, application_id=APPLICATION_ID, version=SCHEMA_VERSION, schema=SCHEMA)
+    return open_database(path, APPLICATION_ID, SCHEMA_VERSION, SCHEMA)
 
 
 def stored_pictures(connection: apsw.Connection) -> Iterator[tuple[bytes, bool]]:

@@ -3,9 +3,9 @@
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from index.books import check_high_water, check_ledger
@@ -17,7 +17,7 @@ from index.pictures import DATABASE as PICTURES
 from index.pictures import load_picture, open_pictures
 from index.postings import UnitVector
 from index.rows import Row, half_vectors, pack_vectors
-from index.store import DATABASE, Binding, Ledger, Store
+from index.store import DATABASE, Binding, Store
 
 FOLDER = "reembed"  # in the data directory; holds the second database
 logger = logging.getLogger(__name__)
@@ -70,6 +70,12 @@ class StoppedIndex:
         """Of all rows, damaged ones too, in order."""
         with self.store.faults():
             return self.store.labels()
+
+    def originals(self, labels: Iterable[int]) -> Iterator[Original]:
+        """These postings, without the damaged ones."""
+        for label in labels:
+            with suppress(CorruptRow):
+                yield self.original(label)
 
     def original(self, label: int) -> Original:
         """One posting; raises CorruptRow."""
@@ -161,8 +167,7 @@ class Move:
             for original, vectors in encoded:
                 views, blob = pack_vectors(half_vectors(vectors, self._binding.dimensions))
                 self._store.insert(original.wanted.with_vectors(views, blob))
-        with self._store.faults():
-            self._store.checkpoint()
+        self._store.checkpoint()
 
     def switch(self, postings: int) -> None:
         """
@@ -174,12 +179,10 @@ class Move:
             found = self._store.recount()
             if found.postings != postings:
                 raise RowsMissing(f"expected {postings} postings moved, got {found.postings}; run the command again")
-            last = self._source.store.ledger().sequence
-            self._store.write_ledger(Ledger(last, found.postings, found.sequence_sum))
+            self._store.write_ledger(replace(found, sequence=self._source.store.ledger().sequence))
         for store in (self._store, self._source.store):
-            with store.faults():
-                store.checkpoint()
-            store.connection.close()
+            store.checkpoint()
+            store.close()
         path = self._source.path
         with file_faults(DATABASE):
             # Empty by now, the first one's log must not lie beside the second, where a power cut could fill it again.
@@ -193,24 +196,19 @@ class Move:
 
     def close(self) -> None:
         """Leave off; what was added stays."""
-        self._store.connection.close()
+        self._store.close()
 
     def _open(self) -> Store:
         with file_faults(FOLDER):
             self._folder.mkdir(exist_ok=True)
-        store = Store(self._folder)
-        try:
-            with store.faults():
-                store.bind(self._binding)
-        except IndexFault:
-            store.connection.close()
-            raise
+        with ExitStack() as opened:
+            store = opened.enter_context(closing(Store(self._folder)))
+            store.bind(self._binding)
+            opened.pop_all()
         return store
 
     def _holds(self, original: Original) -> bool:
-        try:
-            with self._store.faults():
-                moved = self._store.row_of(original.row.label)
-        except CorruptRow:
-            return False
+        moved = None
+        with suppress(CorruptRow), self._store.faults():
+            moved = self._store.row_of(original.row.label)
         return moved is not None and moved == original.wanted.with_vectors(moved.content.views, moved.content.vectors)

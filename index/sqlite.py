@@ -10,7 +10,7 @@ from index.faults import sqlite_faults
 _BUSY_MS = 1_000
 
 
-def open_database(path: Path, *, application_id: int, version: int, schema: str) -> apsw.Connection:
+def open_database(path: Path, application_id: int, version: int, schema: str) -> apsw.Connection:
     """
     Open the one connection that writes and checkpoints; a new file gets the schema.
 

@@ -19,7 +19,6 @@ APPLICATION_ID = 0x4B4D4250  # "KMBP"
 SCHEMA_VERSION = 1
 # By way of the label, or SQLite takes the id from its index and never looks at the one in the row.
 BY_ID = f"SELECT {COLUMNS} FROM posting WHERE label = (SELECT label FROM posting WHERE posting_id = ?)"
-BY_LABEL = f"SELECT {COLUMNS} FROM posting WHERE label = ?"
 BY_LABELS = f"SELECT {COLUMNS} FROM posting WHERE label IN carray(?)"
 INDEXES = """
 CREATE UNIQUE INDEX posting_by_id ON posting (posting_id);
@@ -77,9 +76,7 @@ class Store:
 
     def __init__(self, directory: Path) -> None:
         """Open or create the database; raises as `open_database`."""
-        self.connection = open_database(
-            directory / DATABASE, application_id=APPLICATION_ID, version=SCHEMA_VERSION, schema=SCHEMA
-        )
+        self.connection = open_database(directory / DATABASE, APPLICATION_ID, SCHEMA_VERSION, SCHEMA)
 
     def binding(self) -> Binding | None:
         """What the vectors were made with, or None before the first `bind`."""
@@ -98,11 +95,12 @@ class Store:
         Raises:
             EncoderMismatch: it was made with others.
         """
-        bound = self.binding()
-        if bound is None:
-            values = (wanted.encoder_id, json.dumps(dict(wanted.dimensions)))
-            self.connection.execute("INSERT INTO ledger VALUES (?, ?, 0, 0, 0)", values)
-        elif bound != wanted:
+        with self.faults():
+            bound = self.binding()
+            if bound is None:
+                values = (wanted.encoder_id, json.dumps(dict(wanted.dimensions)))
+                self.connection.execute("INSERT INTO ledger VALUES (?, ?, 0, 0, 0)", values)
+        if bound not in (None, wanted):
             raise EncoderMismatch(
                 f"the index holds vectors of encoders {bound.encoder_id} {bound.dimensions}, the bundle has "
                 f"{wanted.encoder_id} {wanted.dimensions}; move the index to the bundle's with "
@@ -143,8 +141,9 @@ class Store:
         self.connection.execute("COMMIT")
 
     def checkpoint(self) -> None:
-        """Bring the log into the file, durably, and cut it to nothing."""
-        self.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        """Bring the log into the file, durably, and cut it to nothing; translates SQLite's errors."""
+        with self.faults():
+            self.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
 
     def close(self) -> None:
         """Close the connection, without a checkpoint."""
@@ -172,7 +171,7 @@ class Store:
 
     def row_of(self, label: int) -> Row | None:
         """The row of this label, verified; raises CorruptRow."""
-        columns = self.connection.execute(BY_LABEL, (label,)).get
+        columns = self.connection.execute(f"SELECT {COLUMNS} FROM posting WHERE label = ?", (label,)).get
         return None if columns is None else from_columns(columns)
 
     def labels(self) -> list[int]:

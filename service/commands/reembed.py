@@ -4,9 +4,9 @@ import json
 import random
 import time
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -15,7 +15,7 @@ import click
 import numpy as np
 from tqdm import tqdm
 
-from index.errors import CorruptRow, IndexFault, StorageFull
+from index.errors import IndexFault, StorageFull
 from index.reembed import Move, Original, StoppedIndex, Survey
 from index.rows import to_posting
 from index.scoring import cosine, unit_float64
@@ -122,7 +122,7 @@ def _move(source: StoppedIndex, bundle: Bundle, binding: Binding, leave_out: Pat
             click.echo(f"{survey.without_picture:,} postings have lost their picture and keep their title", err=True)
         postings = len(survey.to_move) + len(survey.moved_before)
         move.require_room(postings)
-        encoded = _encoded(bundle, map(source.original, survey.to_move))
+        encoded = _encoded(bundle, source.originals(survey.to_move))
         done = len(survey.moved_before)
         with tqdm(desc="encoding", total=postings, initial=done, unit=" postings", disable=None) as bar:
             while group := list(islice(encoded, COMMIT)):
@@ -152,7 +152,7 @@ def _measure(source: StoppedIndex, bundle: Bundle) -> Report:
     labels = source.labels()
     sample = sorted(random.Random(0).sample(labels, min(SAMPLE, len(labels))))
     cosines: dict[str, list[float]] = defaultdict(list)
-    encoded = _encoded(bundle, _sound(source, sample))
+    encoded = _encoded(bundle, source.originals(sample))
     for original, vectors in tqdm(encoded, "measuring", total=len(sample), unit=" postings", disable=None):
         stored = to_posting(original.row, bundle.dimensions).vectors
         for view in vectors.keys() & stored.keys():
@@ -162,12 +162,6 @@ def _measure(source: StoppedIndex, bundle: Bundle) -> Report:
         for view, found in sorted(cosines.items())
     }
     return Report(bundle.manifest.encoder_id, len(labels), 0, nearness=nearness)
-
-
-def _sound(source: StoppedIndex, labels: Iterable[int]) -> Iterator[Original]:
-    for label in labels:
-        with suppress(CorruptRow):  # `kembar check` names it
-            yield source.original(label)
 
 
 def _encoded(bundle: Bundle, originals: Iterator[Original]) -> Iterator[Encoded]:
@@ -190,9 +184,10 @@ def _encode(bundle: Bundle, batch: list[Original]) -> list[Encoded]:
     by_digest = dict(zip(pictures, _image_vectors(bundle, list(pictures.values())), strict=True))
     encoded: list[Encoded] = []
     for one in batch:
-        picture = by_digest.get(one.row.content.image_digest)
-        image = {} if picture is None else {View.IMAGE.value: picture}
-        encoded.append((one, image if one.title is None else image | by_title[one.title]))
+        vectors = {} if one.title is None else dict(by_title[one.title])
+        if one.picture is not None:
+            vectors[View.IMAGE.value] = by_digest[one.row.content.image_digest]
+        encoded.append((one, vectors))
     return encoded
 
 
