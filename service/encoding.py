@@ -78,28 +78,25 @@ class PostingEncoder:
     async def _encode(self, image: bytes | None, title: str | None, stored_side: int, priority: Priority) -> Encoded:
         if priority is not Priority.BULK and (image is not None or title is not None):
             self._require_room()
-        (picture, image_vector), title_vectors = await asyncio.gather(
+        (picture, image_vectors), title_vectors = await asyncio.gather(
             self._encode_picture(image, stored_side, priority), self._encode_title(title, priority)
         )
-        image_vectors = {} if image_vector is None else {View.IMAGE.value: image_vector}
         return Encoded({**image_vectors, **title_vectors}, picture)
 
     async def _encode_picture(
         self, image: bytes | None, stored_side: int, priority: Priority
-    ) -> tuple[bytes | None, Vector | None]:
+    ) -> tuple[bytes | None, Mapping[str, Vector]]:
         if image is None:
-            return None, None
+            return None, {}
         megabytes = len(image) / 1e6 + 0.1
         with self._image_lane.expecting(1.0):
             tensor, picture = await self._decode_lane.through(
                 lambda: self._decode(image, stored_side), priority, megabytes
             )
-        return picture, await self._image_lane.through(tensor, priority)
+        return picture, {View.IMAGE.value: await self._image_lane.through(tensor, priority)}
 
     async def _encode_title(self, title: str | None, priority: Priority) -> Mapping[str, Vector]:
-        if title is None:
-            return {}
-        return await self._title_lane.through(title, priority)
+        return {} if title is None else await self._title_lane.through(title, priority)
 
     def _decode(self, data: bytes, stored_side: int) -> Decoded:
         spec = self._bundle.manifest.picture

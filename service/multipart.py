@@ -67,15 +67,14 @@ class FormReader:
         self._count = self._padding = 0
         self._begun = self._ended = False
         self._delimiter, self._delimiters = b"\r\n--" + boundary, 0
-        self._header_name, self._header_value = bytearray(), bytearray()
-        self._disposition: bytes | None = None
+        self._headers: list[tuple[bytearray, bytearray]] = []
         self._parser = MultipartParser(
             boundary,
             {
                 "on_part_begin": self._begin_part,
-                "on_header_field": lambda data, start, end: self._header_name.extend(data[start:end]),
-                "on_header_value": lambda data, start, end: self._header_value.extend(data[start:end]),
-                "on_header_end": self._end_header,
+                "on_header_begin": lambda: self._headers.append((bytearray(), bytearray())),
+                "on_header_field": lambda data, start, end: self._headers[-1][0].extend(data[start:end]),
+                "on_header_value": lambda data, start, end: self._headers[-1][1].extend(data[start:end]),
                 "on_headers_finished": self._end_headers,
                 "on_part_data": self._take,
                 "on_end": self._end,
@@ -121,20 +120,13 @@ class FormReader:
         self._count += 1
         if self._count > MAX_PARTS:
             raise errors.TooManyParts(TOO_MANY_PARTS)
-        self._part, self._disposition = None, None
-
-    def _end_header(self) -> None:
-        if self._header_name.lower() == b"content-disposition":
-            if self._disposition is not None:
-                raise errors.MalformedMultipart("expected one Content-Disposition a part, got two")
-            self._disposition = bytes(self._header_value)
-        self._header_name.clear()
-        self._header_value.clear()
+        self._part, self._headers = None, []
 
     def _end_headers(self) -> None:
-        kind, options = parse_options_header(self._disposition)
+        found = [bytes(value) for name, value in self._headers if name.lower() == b"content-disposition"]
+        kind, options = parse_options_header(found[0] if len(found) == 1 else None)
         if kind != b"form-data" or b"name" not in options:
-            raise errors.MalformedMultipart("expected a Content-Disposition of form-data with a name in each part")
+            raise errors.MalformedMultipart("expected one Content-Disposition in each part, of form-data, with a name")
         name = options[b"name"].decode("latin-1")
         fault = self._misfit(name, is_file=b"filename" in options)
         if fault is None:

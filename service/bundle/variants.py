@@ -112,7 +112,5 @@ def _lacking(mine: Mapping[float | str, str], theirs: Mapping[float | str, str])
 def _same(a: float | str, b: float | str) -> bool:
     if isinstance(a, str) or isinstance(b, str):
         short, long = sorted((str(a), str(b)), key=len)
-        return long == short or (
-            len(short) > 2 and long.startswith(short)
-        )  # one shop cuts a code where another goes on
+        return long == short or (len(short) > 2 and long.startswith(short))  # one shop cuts a code, another goes on
     return abs(a - b) <= _CLOSE * max(a, b)
