@@ -16,9 +16,11 @@ DIMENSION = 512
 BUCKETS = 1 << 18  # of the rarity weights: n-grams that fall together share one
 SHARPNESS = 1.5  # how much more a rare n-gram counts than a frequent one; measured on pairs of shops' titles
 CHARACTERS = (3, 4, 5)  # lengths of character n-grams, which never leave their word and its edges
-SPEC = EncoderSpec("lexical_rarity.npy", DIMENSION, rows_independent=True, precision="hashed n-grams, rules kembar-1")
+SPEC = EncoderSpec("lexical_rarity.npy", DIMENSION, rows_independent=True, precision="hashed n-grams, rules kembar-2")
 
 _WORD = re.compile(r"\w+(?:[.,]\d+)*")
+_HYPHENATED = re.compile(r"[^\W_]+(?:-[^\W_]+)+")
+_CODED = re.compile(r"[a-z]\d|\d[a-z]|\b[a-z]{1,4}-\d{3}")  # letters beside digits, or a few before a long number
 _SPACE = ord(" ")
 _FACTOR = 0x9E3779B97F4A7C15  # odd and without pattern: multiplying by it (modulo 2^64) loses nothing
 Hashes = NDArray[np.uint64]
@@ -69,16 +71,18 @@ def hash_grams(title: str) -> Hashes:
     """
     The n-grams of a title, each as a 64-bit hash: characters within words, words, and neighbouring words.
 
-    A title without a letter or digit is taken as it is.
+    A model code with hyphens counts a second time without: shops write WH-1000XM4 and WH1000XM4. A title without a
+    letter or digit is taken as it is.
 
     >>> len(hash_grams("ab")), len(hash_grams("ab cd"))  # " ab", "ab ", " ab " and the word; twice that and the pair
     (4, 9)
     """
     text = normalise_title(title).casefold()
     words = _WORD.findall(text) or text.split() or [""]
-    numbers = np.array([zlib.crc32(word.encode()) for word in words], dtype=np.uint64)
-    pairs = numbers[:-1] * np.uint64(_FACTOR) + numbers[1:]
-    return np.concatenate([*_character_grams(words), _mixed(numbers, 1), _mixed(pairs, 2)])
+    spelled = words + [code.replace("-", "") for code in _HYPHENATED.findall(text) if _CODED.search(code)]
+    numbers = np.array([zlib.crc32(word.encode()) for word in spelled], dtype=np.uint64)
+    pairs = numbers[: len(words) - 1] * np.uint64(_FACTOR) + numbers[1 : len(words)]
+    return np.concatenate([*_character_grams(spelled), _mixed(numbers, 1), _mixed(pairs, 2)])
 
 
 def _character_grams(words: Sequence[str]) -> list[Hashes]:

@@ -40,6 +40,23 @@ def test_grams_are_those_spelled_out(title: str) -> None:
     assert sorted(hashed.values()) == sorted(grams(title).values())
 
 
+def test_a_hyphenated_model_code_counts_as_one_word_too() -> None:
+    """Codes gain the n-grams of themselves without hyphens; sizes, colours and plain words do not."""
+
+    def added(title: str, word: str) -> bool:
+        plain, alone = (Counter(hash_grams(text).tolist()) for text in (title.replace("-", " "), word))
+        return Counter(hash_grams(title).tolist()) == plain + (alone if word else Counter())
+
+    for title, word in [
+        ("Headphones WH-1000XM4 black", "wh1000xm4"),
+        ("kx-tg1032s", "kxtg1032s"),
+        ("Player DVD-2930", "dvd2930"),
+        ("Short-28-Green", ""),
+        ("T-Shirt 3-pack, 28-135", ""),
+    ]:
+        assert added(title, word), title
+
+
 def test_cosine_is_near_that_of_weighted_grams(encoder: LexicalEncoder) -> None:
     """Hashed into 512 places with signs, cosines stay within .12 of those over the n-grams themselves."""
 
