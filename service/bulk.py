@@ -62,7 +62,7 @@ class BulkResponse(Response):
         del self.headers["content-length"]
         self._first, self._lines, self._request_id = first, lines, request_id
         self._catalogue, self._gate, self._metrics = services.catalogue, services.bulk_gate, services.metrics
-        self._latest: dict[str, asyncio.Task[bytes]] = {}
+        self._latest: dict[str, asyncio.Task[bytes] | None] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
@@ -70,8 +70,8 @@ class BulkResponse(Response):
         begun: asyncio.Queue[asyncio.Task[bytes] | None] = asyncio.Queue(MAX_LINES)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._read(begun))
-            while (task := await begun.get()) is not None:
-                await send({"type": "http.response.body", "body": await task + b"\n", "more_body": True})
+            while (line := await begun.get()) is not None:
+                await send({"type": "http.response.body", "body": await line + b"\n", "more_body": True})
         await send({"type": "http.response.body", "body": b""})
 
     async def _read(self, begun: "asyncio.Queue[asyncio.Task[bytes] | None]") -> None:
@@ -88,28 +88,24 @@ class BulkResponse(Response):
         await begun.put(None)
 
     async def _begin(self, number: int, line: bytes) -> asyncio.Task[bytes]:
-        # Once there is room; the task gives the line of the answer and never raises.
         await self._gate.enter(len(line))
+        return asyncio.create_task(self._answered(number, line))
+
+    async def _answered(self, number: int, line: bytes) -> bytes:
         posting_id = None
         try:
             fields = _fields(line)
             posting_id = check_id(fields.get("posting_id"))
             operation = validated(_OPERATIONS[str(fields["op"])], fields)
+            # Tasks start in the order of their lines: whoever is found here is the line before of the same posting.
+            earlier, self._latest[posting_id] = self._latest.get(posting_id), asyncio.current_task()
+            if earlier is not None:
+                await earlier
+            return json_bytes(BulkLine(number, posting_id, await self._apply(operation), None))
         except Exception as exc:  # noqa: BLE001 - whatever is wrong with a line is told in its answer
-            task = asyncio.create_task(self._refused(number, posting_id, exc))
-        else:
-            task = asyncio.create_task(self._answered(number, operation, self._latest.get(posting_id)))
-            self._latest[posting_id] = task
-        task.add_done_callback(lambda _: self._gate.leave(len(line)))
-        return task
-
-    async def _answered(self, number: int, operation: Operation, earlier: asyncio.Task[bytes] | None) -> bytes:
-        if earlier is not None:
-            await earlier
-        try:
-            return json_bytes(BulkLine(number, operation.posting_id, await self._apply(operation), None))
-        except Exception as exc:  # noqa: BLE001 - whatever is wrong with a line is told in its answer
-            return await self._refused(number, operation.posting_id, exc)
+            return await self._refused(number, posting_id, exc)
+        finally:
+            self._gate.leave(len(line))
 
     async def _apply(self, operation: Operation) -> int:
         match operation:

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import re
-import time
 import uuid
 from contextlib import suppress
 from http import HTTPStatus
@@ -18,7 +17,7 @@ from service.errors import DeadlinePassed, MalformedHeader
 from service.metrics import Metrics
 from service.problems import kind_of, problem_response
 from service.services import Services
-from service.stages import begin, server_timing
+from service.stages import begin, elapsed_ms, server_timing
 
 logger = logging.getLogger(__name__)
 
@@ -42,13 +41,12 @@ class Exchanges:
             await self._app(scope, receive, send)
             return
         exchange = _Exchange(scope, receive, send, begin())
-        started = time.perf_counter()
         try:
             await self._answer(exchange)
         finally:
             if exchange.watcher is not None:
                 exchange.watcher.cancel()
-            self._account(exchange, time.perf_counter() - started)
+            self._account(exchange, elapsed_ms())
 
     async def _answer(self, exchange: "_Exchange") -> None:
         try:
@@ -78,17 +76,17 @@ class Exchanges:
         if exchange.status is None:  # an answer that has begun is cut off instead: the server closes the connection
             await response(exchange.scope, exchange.receive, exchange.send)
 
-    def _account(self, exchange: "_Exchange", seconds: float) -> None:
+    def _account(self, exchange: "_Exchange", ms: float) -> None:
         route = getattr(exchange.scope.get("route"), "path", "unmatched")
         status = int(_CLIENT_GONE if exchange.gone else exchange.status or HTTPStatus.INTERNAL_SERVER_ERROR)
-        self._metrics.request(route, exchange.scope["method"], status, seconds)
+        self._metrics.request(route, exchange.scope["method"], status, ms / 1e3)
         fields = {
             "request_id": exchange.request_id,
             "method": exchange.scope["method"],
             "route": route,
             "posting_id": exchange.scope.get("path_params", {}).get("posting_id"),
             "status": status,
-            "ms": round(seconds * 1e3, 1),
+            "ms": round(ms, 1),
             "stages_ms": {stage: round(spent * 1e3, 1) for stage, spent in exchange.spent.items()},
             "model": exchange.services.bundle.fingerprint,
         }

@@ -1,6 +1,5 @@
 """From vectors to a decision: which postings count as the same product, and why."""
 
-import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
@@ -17,6 +16,7 @@ from service.bundle.variants import variant_conflict
 from service.bundle.views import Goal, View
 from service.metrics import Metrics
 from service.schemas import MAX_MATCHES, MatchOptions
+from service.stages import elapsed_ms
 
 Thresholds = Callable[[frozenset[str]], float]
 MOST_JUDGED = 1_000  # where contradicting titles leave an answer short, the search goes on, by no more than this
@@ -37,7 +37,7 @@ class Matcher:
     """The decision over the nearest postings of each set of shared views. Called from the event loop."""
 
     def __init__(self, index: Index, decision: Decision, fingerprint: str, *, threads: int, metrics: Metrics) -> None:
-        self._index, self._decision, self._fingerprint = index, decision, fingerprint
+        self._index, self._decision, self._fingerprint, self._metrics = index, decision, fingerprint, metrics
         self.lane: Lane[Callable[[], list[Hit]], list[Hit]] = Lane(
             "search", run_calls, metrics, workers=threads, max_batch=1, ms_per_unit=5.0
         )
@@ -47,13 +47,9 @@ class Matcher:
         query: Candidate | Posting,
         options: MatchOptions,
         exclude: Collection[str],
-        started: float,
         offset: int = 0,
     ) -> MatchAnswer:
-        """
-        The postings that show the same product as the query, the `offset` best of them left out; `started` by
-        `perf_counter`.
-        """
+        """The postings that show the same product as the query, the `offset` best of them left out."""
         # One more than any call may ask for, so that "there are more" is seen, and the best below the threshold too.
         wanted, nearest, most = offset + options.limit, offset + MAX_MATCHES + 1, offset + MOST_JUDGED
         while True:
@@ -64,16 +60,18 @@ class Matcher:
             if len(accepted) > wanted or len(accepted) == len(near) or not was_cut_off:
                 break
             nearest = min(4 * nearest, most)  # contradicting titles took the places of others
+        answered = tuple(accepted[offset:wanted])
+        self._metrics.matches(len(answered))
         return MatchAnswer(
-            matches=tuple(accepted[offset:wanted]),
+            matches=answered,
             goal=options.goal,
             best_rejected=next((_rejected(match) for match in found if not self._counts(match, options)), None),
             limit_reached=len(accepted) > wanted,
             model=self._fingerprint,
-            took_ms=ms_since(started),
+            took_ms=elapsed_ms(),
         )
 
-    def compare(self, a: Candidate | Posting, b: Candidate | Posting, started: float) -> CompareAnswer:
+    def compare(self, a: Candidate | Posting, b: Candidate | Posting) -> CompareAnswer:
         """Judge one pair: b as seen from a."""
         shared = [view for view in View if view in a.vectors and view in b.vectors]
         scores = {str(view): _cosine(a.vectors[view], b.vectors[view]) for view in shared}
@@ -86,7 +84,7 @@ class Matcher:
             match=judged[Goal.BALANCED][0] if judged else None,
             verdicts={goal: judged[goal][1] if judged else Verdict(False, None, False) for goal in Goal},
             model=self._fingerprint,
-            took_ms=ms_since(started),
+            took_ms=elapsed_ms(),
         )
 
     async def _nearest(
@@ -153,8 +151,3 @@ def _rank(match: Match) -> tuple[float, float, bytes]:
 def _cosine(a: NDArray[np.float32] | NDArray[np.float16], b: NDArray[np.float32] | NDArray[np.float16]) -> float:
     # As the index scores: both sides in half precision, as they are or would be stored.
     return cosine(b.astype(np.float16), unit_float64(a.astype(np.float16)))
-
-
-def ms_since(started: float) -> float:
-    """Milliseconds since this `time.perf_counter()`."""
-    return round((time.perf_counter() - started) * 1e3, 3)

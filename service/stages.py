@@ -1,16 +1,25 @@
-"""The stages of a request, and how long it spent in each: for its Server-Timing header and its log line."""
+"""How long a request takes and how long it spent in each stage: for its answer, its headers and its log line."""
 
+import time
 from contextvars import ContextVar
 
 QUEUE = "queue"  # the waiting for a worker, summed over all lanes; the other stages are the lanes
+_started: ContextVar[float] = ContextVar("started")
 _spent: ContextVar[dict[str, float]] = ContextVar("spent")
 
 
 def begin() -> dict[str, float]:
     """Start a request in this context; the returned dict fills with seconds by stage."""
     spent: dict[str, float] = {}
+    _started.set(time.perf_counter())
     _spent.set(spent)
     return spent
+
+
+def elapsed_ms() -> float:
+    """Milliseconds since the request of this context began; 0 outside of one."""
+    now = time.perf_counter()
+    return round((now - _started.get(now)) * 1e3, 3)
 
 
 def spend(stage: str, seconds: float) -> None:

@@ -115,10 +115,8 @@ class PictureFetcher:
         for _ in range(MAX_REDIRECTS + 1):
             if target.scheme not in ("http", "https"):
                 raise BadPicture("the picture's URL redirects to something else than http")
-            address = httpcore.URL(
-                scheme=target.raw_scheme, host=target.raw_host, port=target.port, target=target.raw_path
-            )
-            async with self._pool.stream("GET", address, headers=list(asked.items()), extensions=_PATIENCE) as response:
+            url = str(target)  # as httpx writes it: in ASCII, names of hosts too
+            async with self._pool.stream("GET", url, headers=list(asked.items()), extensions=_PATIENCE) as response:
                 headers = {name.lower().decode("latin-1"): value.decode("latin-1") for name, value in response.headers}
                 if response.status == HTTPStatus.NOT_MODIFIED and kept is not None:
                     return kept

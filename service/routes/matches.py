@@ -1,21 +1,20 @@
 """Matching against the catalogue, comparing two postings, and the bare vectors."""
 
-import time
-
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
 from index.postings import Posting
 from service import openapi
-from service.answers import EmbeddingsAnswer, MatchAnswer, json_answer
+from service.answers import EmbeddingsAnswer, json_answer
 from service.batcher import Priority
-from service.matcher import Candidate, ms_since
+from service.matcher import Candidate
 from service.posting_ids import path_id
 from service.requests import FORM, JSON, from_form_or_json, from_json, from_query, no_query
 from service.routes.examples import COMPARED, EMBEDDINGS, MATCHES
 from service.schemas import CompareRequest, Content, MatchRequest, Side, StoredMatchOptions
 from service.services import Services, services_of
+from service.stages import elapsed_ms
 
 router = APIRouter(tags=["matches"])
 
@@ -27,12 +26,11 @@ router = APIRouter(tags=["matches"])
 )
 async def match(request: Request) -> Response:
     """Which postings show the same product as this picture, this title, or both?"""
-    started = time.perf_counter()
     no_query(request)
     services = services_of(request)
     wanted = await from_form_or_json(request, MatchRequest)
     query = await _encoded(services, wanted)
-    return _counted(services, await services.matcher.match(query, wanted, wanted.exclude, started))
+    return json_answer(await services.matcher.match(query, wanted, wanted.exclude))
 
 
 @router.get(
@@ -43,12 +41,10 @@ async def match(request: Request) -> Response:
 )
 async def match_stored(request: Request) -> Response:
     """Which other postings show the same product as this stored one? Nothing is encoded."""
-    started = time.perf_counter()
     services = services_of(request)
     options = from_query(request, StoredMatchOptions)
     posting = await services.catalogue.get(path_id(request))
-    itself = [posting.posting_id]
-    return _counted(services, await services.matcher.match(posting, options, itself, started, options.offset))
+    return json_answer(await services.matcher.match(posting, options, [posting.posting_id], options.offset))
 
 
 @router.post(
@@ -59,12 +55,11 @@ async def match_stored(request: Request) -> Response:
 )
 async def compare(request: Request) -> Response:
     """Do these two postings, each stored or sent along, show the same product?"""
-    started = time.perf_counter()
     no_query(request)
     services = services_of(request)
     pair = await from_json(request, CompareRequest)
     a, b = await _candidate(services, pair.a), await _candidate(services, pair.b)
-    return json_answer(services.matcher.compare(a, b, started))
+    return json_answer(services.matcher.compare(a, b))
 
 
 @router.post(
@@ -74,18 +69,12 @@ async def compare(request: Request) -> Response:
 )
 async def embeddings(request: Request) -> Response:
     """The unit vector of each view that is sent."""
-    started = time.perf_counter()
     no_query(request)
     services = services_of(request)
     content = await from_form_or_json(request, Content)
     vectors = await services.encoder.vectors(content.image, content.title, Priority.QUERY)
     rows = {str(view): tuple(vector.tolist()) for view, vector in vectors.items()}
-    return json_answer(EmbeddingsAnswer(rows, services.bundle.fingerprint, ms_since(started)))
-
-
-def _counted(services: Services, answer: MatchAnswer) -> Response:
-    services.metrics.matches(len(answer.matches))
-    return json_answer(answer)
+    return json_answer(EmbeddingsAnswer(rows, services.bundle.fingerprint, elapsed_ms()))
 
 
 async def _candidate(services: Services, side: Side) -> Candidate | Posting:

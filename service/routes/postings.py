@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import time
 from dataclasses import replace
 
 from fastapi import APIRouter
@@ -48,7 +47,6 @@ router = APIRouter(tags=["postings"])
 )
 async def put(request: Request) -> Response:
     """Store the whole of a posting; with `matches=true` also answer what it matches."""
-    started = time.perf_counter()
     services = services_of(request)
     posting_id, options, precondition = path_id(request), from_query(request, PutOptions), precondition_of(request)
     draft = await from_form(request, PutRequest)
@@ -56,9 +54,7 @@ async def put(request: Request) -> Response:
     if options.matches == "false":
         return _written(posting_id, stored, None)
     query = Candidate(None, draft.title, {}, stored.vectors)
-    matches = await services.matcher.match(query, MatchOptions(), [posting_id], started)
-    services.metrics.matches(len(matches.matches))
-    return _written(posting_id, stored, matches)
+    return _written(posting_id, stored, await services.matcher.match(query, MatchOptions(), [posting_id]))
 
 
 @router.patch(

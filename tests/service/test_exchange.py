@@ -11,11 +11,14 @@ import pytest
 from numpy.typing import NDArray
 from starlette.testclient import TestClient
 
+from index.postings import ANY
 from service.admission import Admission
 from service.app import build_app
+from service.batcher import Priority
 from service.bundle.bundle import Bundle
 from service.bundle.errors import ModelFault
 from service.errors import Draining, Overloaded
+from service.schemas import PutRequest
 from service.settings import Settings
 from tests.service.conftest import StartApp, jpeg
 
@@ -238,11 +241,13 @@ def test_a_gone_client_does_not_undo_a_write(tmp_path, bundle: Bundle) -> None:
         async with app.router.lifespan_context(app) as state:
             catalogue = state["services"].catalogue
             for number in range(30):
-                writing = asyncio.create_task(catalogue.put(f"p{number}", None, "mug", {}))
+                writing = asyncio.create_task(
+                    catalogue.put(f"p{number}", PutRequest(title="mug"), ANY, Priority.ADDITION)
+                )
                 await asyncio.sleep(number / 10_000)
                 writing.cancel()
                 await asyncio.gather(writing, return_exceptions=True)
-            await catalogue.put("p", None, "cup", {})
+            await catalogue.put("p", PutRequest(title="cup"), ANY, Priority.ADDITION)
             return (await catalogue.get("p")).title
 
     assert asyncio.run(play()) == "cup"

@@ -1,7 +1,6 @@
 """The decision, against brute force over everything that is stored."""
 
 import asyncio
-import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -105,7 +104,7 @@ def matcher(catalogue: tuple[Index, list[Stored]]) -> Iterator[Matcher]:
 
 
 def match(matcher: Matcher, query: Vectors, options: MatchOptions, exclude: Sequence[str]) -> MatchAnswer:
-    return asyncio.run(matcher.match(Candidate(None, None, {}, query), options, exclude, time.perf_counter()))
+    return asyncio.run(matcher.match(Candidate(None, None, {}, query), options, exclude))
 
 
 @pytest.mark.parametrize("views", VIEW_SETS, ids="+".join)
@@ -157,7 +156,7 @@ def test_a_pair_is_judged_as_a_search_judges_it(matcher: Matcher, catalogue: tup
     found = match(matcher, query, MatchOptions(threshold=-1.0), []).matches
     for one in found:
         other = catalogue[0].get(str(one.posting_id))
-        answer = matcher.compare(Candidate(None, None, {}, query), other, time.perf_counter())
+        answer = matcher.compare(Candidate(None, None, {}, query), other)
         assert answer.match is not None
         assert (answer.match.score, answer.match.probability, answer.match.views) == (
             one.score,
@@ -174,7 +173,7 @@ def test_a_pair_that_shares_no_view_never_matches(matcher: Matcher) -> None:
     """A picture and a title cannot be compared: no match object, and no at every goal."""
     rng = np.random.default_rng(5)
     other = Candidate(None, None, {}, vectors(rng, ("title",)))
-    answer = matcher.compare(Candidate(None, None, {}, vectors(rng, ("image",))), other, time.perf_counter())
+    answer = matcher.compare(Candidate(None, None, {}, vectors(rng, ("image",))), other)
     assert answer.match is None
     assert {verdict.same_product for verdict in answer.verdicts.values()} == {False}
 
