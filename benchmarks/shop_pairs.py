@@ -95,7 +95,7 @@ def training_products(shops: Shops) -> NDArray[np.int64]:
     record of that pair is left out. So no pair that anything is measured on is among those trained on.
     """
     held = shops.labelled["valid"] | shops.labelled["test"]
-    leaking = (shops.partners("train") & held).any(1)
+    leaking = np.asarray((shops.partners("train") & held).any(1))
     return find_products(shops.same["train"] & ~leaking[:, None])
 
 
