@@ -78,11 +78,11 @@ class ArcFace(nn.Module):
         self.centres = nn.Parameter(_CENTRE_LENGTH * F.normalize(sums, dim=1))
         self._components = torch.zeros(len(sums), dtype=torch.int64).scatter(0, groups, components)
 
-    def forward(self, vectors: torch.Tensor, groups: torch.Tensor) -> torch.Tensor:
-        """The loss of a batch: (b, d) unit rows and their (b,) products."""
+    def forward(self, vectors: torch.Tensor, groups: torch.Tensor, components: torch.Tensor) -> torch.Tensor:
+        """The loss of a batch: (b, d) unit rows, their (b,) products and super-components."""
         cosine = vectors @ F.normalize(self.centres, dim=1).T
         own = F.one_hot(groups, len(self.centres)).bool()
-        tied = (self._components[groups][:, None] == self._components) & ~own
+        tied = (components[:, None] == self._components) & ~own
         # Not by arc cosine, whose gradient is infinite where a product's only posting is its centre.
         sine = (1 - cosine.square()).clamp(min=1e-6).sqrt()
         moved = torch.where(

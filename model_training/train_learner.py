@@ -21,6 +21,7 @@ from model_training.recipe import Loss, Recipe
 logger = logging.getLogger(__name__)
 
 _CURVE = ".curve.json"
+_LOSSES = {Loss.TRIPLET: triplet_loss, Loss.SUPCON: supervised_contrast}
 _TOGETHER = 4  # so many of a product meet in a batch where the loss compares postings with each other
 
 
@@ -106,14 +107,8 @@ class Training:
             return
         together = 1 if recipe.loss is Loss.ARCFACE else _TOGETHER
         for rows in sample_batches(self._part.groups, together=together, size=recipe.batch_size, rng=rng):
-            vectors, groups, components = self.learner(self._rows[rows]), self._groups[rows], self._components[rows]
-            match recipe.loss:
-                case Loss.TRIPLET:
-                    yield triplet_loss(vectors, groups, components)
-                case Loss.SUPCON:
-                    yield supervised_contrast(vectors, groups, components)
-                case Loss.ARCFACE:
-                    yield self._arcface(vectors, groups)
+            vectors = self.learner(self._rows[rows])
+            yield _LOSSES.get(recipe.loss, self._arcface)(vectors, self._groups[rows], self._components[rows])
 
 
 def paper_schedule(

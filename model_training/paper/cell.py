@@ -1,14 +1,16 @@
 """One cell of the grid: what is trained, and on which pairs."""
 
-import dataclasses
 import hashlib
+import itertools
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 
-from model_training.recipe import Loss
+from model_training.recipe import Loss, PictureArchitecture, Recipe
 from service.bundle.views import View, view_set_key
 
+PAPER = Recipe(PictureArchitecture.RESNET18, "torchvision", "bert-base-uncased")
+"""Its backbones; the rest of what it did is the grid's."""
 BOTH = (View.IMAGE, View.TITLE)
 MARGINS, NEGATIVES_PER_POSITIVE, RATES, BATCHES = (0.0, 0.5, 0.7), (1, 5, 10), (0.1, 0.01, 0.001), (128, 32)
 VIEWS = ((View.IMAGE,), (View.TITLE,), BOTH)
@@ -66,26 +68,19 @@ class Cell:
 
     def key(self, study: str) -> str:
         """16 hex digits of cell and study: the name of its result."""
-        text = json.dumps([study, dataclasses.asdict(self)], sort_keys=True)
+        text = json.dumps([study, asdict(self)], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def paper_grid(epochs: int) -> list[Cell]:
     """The paper's runs, each once: both networks over views and negatives, margins, rates, batches, hard negatives."""
     frozen = [Cell(Network.FROZEN, views, epochs=0) for views in VIEWS]
-    pairs = [Cell(Network.PAIRS, views, num_neg=n, epochs=epochs) for views in VIEWS for n in NEGATIVES_PER_POSITIVE]
-    embedding = [
-        Cell(Network.EMBEDDING, views, margin=margin, num_neg=n, epochs=epochs)
-        for views in VIEWS
-        for margin in MARGINS
-        for n in NEGATIVES_PER_POSITIVE
-    ]
-    studies = [
-        Cell(Network.EMBEDDING, BOTH, learning_rate=rate, batch_size=batch, epochs=epochs)
-        for rate in RATES
-        for batch in BATCHES
-    ]
-    hardest = [Cell(Network.EMBEDDING, views, num_neg=5, negatives=Negatives.HARDEST, epochs=epochs) for views in VIEWS]
+    grid = itertools.product(VIEWS, MARGINS, NEGATIVES_PER_POSITIVE)
+    embedding = [Cell(Network.EMBEDDING, views, margin, count, epochs=epochs) for views, margin, count in grid]
+    pairs = [replace(cell, network=Network.PAIRS, margin=0.5) for cell in embedding]
+    joint = Cell(Network.EMBEDDING, BOTH, epochs=epochs)
+    studies = [replace(joint, learning_rate=rate, batch_size=size) for rate, size in itertools.product(RATES, BATCHES)]
+    hardest = [replace(joint, views=views, num_neg=5, negatives=Negatives.HARDEST) for views in VIEWS]
     return list(dict.fromkeys([*frozen, *pairs, *embedding, *studies, *hardest]))
 
 

@@ -1,14 +1,11 @@
 """The paper's two networks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable
 
 import torch
 from torch import nn
 
-from service.bundle.views import View
-
 WIDTH = 512
-Features = Mapping[View, torch.Tensor]
 
 
 class PairClassifier(nn.Module):
@@ -26,27 +23,19 @@ class PairClassifier(nn.Module):
         return logits
 
 
-class PaperLearner(nn.Module):
-    """Network B's embedding learner of one view: 512 wide, non-linear, from random weights."""
-
-    def __init__(self, features: int) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(nn.Linear(features, WIDTH), nn.ReLU(), nn.Linear(WIDTH, WIDTH))
-
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """(n, features) -> (n, 512), not normalised."""
-        embedded: torch.Tensor = self.layers(features)
-        return embedded
+def paper_learner(features: int) -> nn.Module:
+    """Network B's embedding learner of one view: (n, features) -> (n, 512), non-linear, from random weights."""
+    return nn.Sequential(nn.Linear(features, WIDTH), nn.ReLU(), nn.Linear(WIDTH, WIDTH))
 
 
 class JointLearner(nn.Module):
     """A learner per view, their outputs side by side; with one view, that view's learner alone."""
 
-    def __init__(self, learners: Mapping[View, nn.Module]) -> None:
+    def __init__(self, *learners: nn.Module) -> None:
         super().__init__()
-        self.learners = nn.ModuleDict({view.value: learner for view, learner in learners.items()})
+        self.learners = nn.ModuleList(learners)
 
-    def forward(self, features: Sequence[torch.Tensor]) -> torch.Tensor:
+    def forward(self, features: Iterable[torch.Tensor]) -> torch.Tensor:
         """Per view, in order, (n, features) -> (n, sum of widths) unit rows."""
-        parts = [learner(rows) for learner, rows in zip(self.learners.values(), features, strict=True)]
+        parts = [learner(rows) for learner, rows in zip(self.learners, features, strict=True)]
         return nn.functional.normalize(torch.cat(parts, dim=1), dim=1)

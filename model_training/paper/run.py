@@ -29,7 +29,6 @@ class Searched:
     """Nearest neighbours at the threshold whose harmonic F1 was best on train, carried to validation."""
 
     threshold: float
-    train: F1s
     validation: F1s
     best_validation: float
     recall_at_1: float
@@ -91,7 +90,6 @@ def _search(trainee: Trainee) -> Searched:
     column = int(np.argmax(f1_harmonic(train)))
     return Searched(
         threshold=float(THRESHOLDS[column]),
-        train=f1s_at(train, column),
         validation=f1s_at(validation, column),
         best_validation=float(f1_harmonic(validation).max()),
         recall_at_1=recall_at_1(rankings[1]),

@@ -25,17 +25,32 @@ def pair_table(results: Sequence[Result], network: Network) -> str:
     return _markdown(["views", *margin, "negatives", "precision", "recall", "F1", "F1 on train"], rows)
 
 
-def search_table(study: Study, results: Sequence[Result]) -> str:
-    """Table 4: the four F1s of nearest neighbours, the threshold swept on train and carried to validation."""
+def search_table(study: Study, results: Iterable[Result]) -> str:
+    """The four F1s of nearest neighbours, the threshold swept on train and carried to validation."""
     truth = np.bincount(study.groups)[study.groups[study.validation]] - 1
     rows: list[tuple[object, ...]] = [("query only", "", *_four(query_only(truth)), "", "")]
-    for result in results:
-        plain = _is_plain(result.cell, Network.EMBEDDING) or result.cell.network is Network.FROZEN
-        if plain and (found := result.searched):
-            rows.append(
-                (result.cell.name, found.threshold, *_four(found.validation), found.best_validation, found.recall_at_1)
-            )
+    rows += [
+        (result.cell.name, found.threshold, *_four(found.validation), found.best_validation, found.recall_at_1)
+        for result in results
+        if (found := result.searched)
+    ]
     return _markdown(["cell", "threshold", *_F1S, "best f1_harmonic", "recall@1"], rows)
+
+
+def plain(results: Iterable[Result]) -> list[Result]:
+    """Those of table 4: the frozen features, and network B as the paper trains it."""
+    return [
+        result
+        for result in results
+        if _is_plain(result.cell, Network.EMBEDDING) or result.cell.network is Network.FROZEN
+    ]
+
+
+def hardest_beside_random(results: Iterable[Result]) -> list[Result]:
+    """Those trained on the hardest strangers, each after its twin that was trained on random ones."""
+    by_cell = {result.cell: result for result in results}
+    hard = [cell for cell in by_cell if cell.negatives is Negatives.HARDEST]
+    return [by_cell[twin] for cell in hard for twin in (replace(cell, negatives=Negatives.RANDOM), cell)]
 
 
 def rate_table(results: Sequence[Result]) -> str:
@@ -53,18 +68,6 @@ def rate_table(results: Sequence[Result]) -> str:
         rows.append((f"{result.cell.learning_rate:g}", result.cell.batch_size, losses, last.loss, last.f1))
     header = ["rate", "batch", "train loss by epoch, untrained first", "validation loss", "validation F1"]
     return _markdown(header, rows)
-
-
-def negatives_table(results: Sequence[Result]) -> str:
-    """Random against hardest strangers, five a pair."""
-    rows = []
-    for hard in (result for result in results if result.cell.negatives is Negatives.HARDEST):
-        twin = replace(hard.cell, negatives=Negatives.RANDOM)
-        for result in (*(one for one in results if one.cell == twin), hard):
-            if found := result.searched:
-                named = (view_set_key(result.cell.views), result.cell.negatives.value)
-                rows.append((*named, *_four(found.validation), found.recall_at_1))
-    return _markdown(["views", "negatives", *_F1S, "recall@1"], rows)
 
 
 def loss_table(results: Sequence[Result]) -> str:

@@ -8,13 +8,14 @@ import faiss
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.metrics import precision_recall_fscore_support
 from torch import nn
 from torch.nn import functional as F
 
 from model_training.losses import cosine_embedding_loss
 from model_training.pairs import Pairs, sample_pairs
 from model_training.paper.cell import Cell, Negatives, Network
-from model_training.paper.networks import JointLearner, PairClassifier, PaperLearner
+from model_training.paper.networks import JointLearner, PairClassifier, paper_learner
 from model_training.paper.study import Study
 from model_training.recipe import Recipe
 from model_training.train_learner import Labelled, Training, descend, paper_schedule
@@ -48,18 +49,18 @@ class Trainee:
         torch.manual_seed(cell.seed)
         self.study, self.cell = study, cell
         self._shipped: Training | None = None
-        widths = {view: study.features[view].shape[1] for view in cell.views}
+        widths = [study.features[view].shape[1] for view in cell.views]
         match cell.network:
             case Network.PAIRS:
-                self.network: nn.Module = PairClassifier(sum(widths.values()))
+                self.network: nn.Module = PairClassifier(sum(widths))
             case Network.EMBEDDING:
-                self.network = JointLearner({view: PaperLearner(width) for view, width in widths.items()})
+                self.network = JointLearner(*map(paper_learner, widths))
             case Network.FROZEN:
-                self.network = JointLearner({view: nn.Identity() for view in widths})
+                self.network = JointLearner(*(nn.Identity() for _ in widths))
             case Network.KEMBAR:
                 (view,) = cell.views
                 self._shipped = Training(_training_part(study, view), _recipe_of(cell))
-                self.network = JointLearner({view: self._shipped.learner})
+                self.network = JointLearner(self._shipped.learner)
 
     def run_epochs(self) -> Iterator[None]:
         """Train, an epoch at each step."""
@@ -106,11 +107,8 @@ class Trainee:
     def judge(self, pairs: Pairs) -> PairFigures:
         """Loss, and precision, recall and F1 at cosine > margin (a logit above 0 for the classifier)."""
         logits, loss = self.judge_pairs(pairs)
-        said, same = (logits > 0).numpy(), pairs.same
-        hits = float((said & same).sum())
-        precision, recall = hits / max(1, said.sum()), hits / max(1, same.sum())
-        f1 = 2 * hits / max(1, said.sum() + same.sum())
-        return PairFigures(float(loss), float(precision), float(recall), float(f1))
+        figures = precision_recall_fscore_support(pairs.same, logits > 0, average="binary", zero_division=0)
+        return PairFigures(float(loss), *map(float, figures[:3]))
 
 
 def train_cell(trainee: Trainee) -> Iterator[Epoch]:

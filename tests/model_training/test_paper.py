@@ -12,7 +12,7 @@ from model_training.paper.cell import BOTH, Cell, Negatives, Network, loss_grid,
 from model_training.paper.networks import PairClassifier
 from model_training.paper.run import neighbours_agree, run_cells
 from model_training.paper.study import Study, split_groups
-from model_training.paper.tables import loss_table, pair_table, search_table
+from model_training.paper.tables import hardest_beside_random, loss_table, pair_table, plain, search_table
 from model_training.paper.train_cell import Trainee, train_cell, with_hardest
 from model_training.recipe import Loss
 from service.bundle.views import View
@@ -120,7 +120,8 @@ def test_the_grid_is_run_once_and_tabled(study: Study, tmp_path: Path) -> None:
     ]
     assert len(pair_table(first, Network.PAIRS).splitlines()) == 2 + 3
     assert len(pair_table(first, Network.EMBEDDING).splitlines()) == 2 + 9
-    assert len(search_table(study, first).splitlines()) == 2 + 1 + 1 + 9
+    assert len(search_table(study, plain(first)).splitlines()) == 2 + 1 + 1 + 9
+    assert [one.cell.negatives for one in hardest_beside_random(first)] == [Negatives.RANDOM, Negatives.HARDEST]
     assert "| title | supcon | 0.01 | 2 |" in loss_table(first)
 
 
