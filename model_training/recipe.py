@@ -59,6 +59,7 @@ class Recipe:
     learning_rate: Annotated[float, Field(gt=0, description="Of the learners.")] = 0.1
     batch_size: Annotated[int, Field(ge=2, description="Pairs or postings a step.")] = 128
     finetune_epochs: Annotated[int, Field(ge=0, description="Through every layer of the picture network.")] = 0
+    title_finetune_epochs: Annotated[int, Field(ge=0, description="Through every layer of the title network.")] = 0
     seed: Annotated[int, Field(ge=0, description="One seed makes one result on one machine.")] = 0
 
     def picture_spec(self, mean: tuple[float, float, float], std: tuple[float, float, float]) -> PictureSpec:
