@@ -120,7 +120,7 @@ class BulkResponse(Response):
                 return 204
 
     async def _refused(self, number: int, posting_id: str | None, exc: Exception) -> bytes:
-        self._metrics.problem(kind_of(exc).slug)
+        self._metrics.problems.labels(kind_of(exc).slug).inc()
         problem = problem_of(exc, self._request_id)
         return json_bytes(BulkLine(number, posting_id, problem.status, problem))
 

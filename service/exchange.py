@@ -71,7 +71,7 @@ class Exchanges:
             await self._app(exchange.scope, exchange.receive, exchange.send)
 
     async def _refuse(self, exchange: "_Exchange", exc: Exception) -> None:
-        self._metrics.problem(kind_of(exc).slug)
+        self._metrics.problems.labels(kind_of(exc).slug).inc()
         response = problem_response(exc, exchange.request_id)
         if exchange.status is None:  # an answer that has begun is cut off instead: the server closes the connection
             await response(exchange.scope, exchange.receive, exchange.send)

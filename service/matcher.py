@@ -61,7 +61,7 @@ class Matcher:
                 break
             nearest = min(4 * nearest, most)  # contradicting titles took the places of others
         answered = tuple(accepted[offset:wanted])
-        self._metrics.matches(len(answered))
+        self._metrics.matches.observe(len(answered))
         return MatchAnswer(
             matches=answered,
             goal=options.goal,

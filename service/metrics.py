@@ -25,17 +25,17 @@ class Metrics:
         self._duration = Histogram(
             "kembar_request_seconds", "From head to end of answer.", ["route"], buckets=_SECONDS, registry=registry
         )
-        self._stages = Histogram(
+        self.stages = Histogram(
             "kembar_stage_seconds", "Time in each stage.", ["stage"], buckets=_SECONDS, registry=registry
         )
-        self._batches = Histogram("kembar_batch_size", "Run together.", ["lane"], buckets=_SIZES, registry=registry)
-        self._problems = Counter("kembar_problems", "Problems answered.", ["type"], registry=registry)
-        self._matches = Histogram("kembar_matches", "Matches per answer.", buckets=_MATCHES, registry=registry)
+        self.batches = Histogram("kembar_batch_size", "Run together.", ["lane"], buckets=_SIZES, registry=registry)
+        self.problems = Counter("kembar_problems", "Problems answered.", ["type"], registry=registry)
+        self.matches = Histogram("kembar_matches", "Matches per answer.", buckets=_MATCHES, registry=registry)
         self._writes = Counter("kembar_writes", "Writes acknowledged.", ["change"], registry=registry)
         ProcessCollector(registry=registry)
         # A series that appears with a one has not increased, as Prometheus sees it: an alert would miss that one.
         for kind in (*PROBLEMS.values(), INTERNAL):
-            self._problems.labels(kind.slug)
+            self.problems.labels(kind.slug)
         for change in ("created", "replaced", "unchanged", "deleted"):
             self._writes.labels(change)
 
@@ -44,22 +44,6 @@ class Metrics:
         known = method if method in _METHODS else "other"
         self._requests.labels(route, known, f"{status // 100}xx").inc()
         self._duration.labels(route).observe(seconds)
-
-    def stage(self, stage: str, seconds: float) -> None:
-        """A stage took its time."""
-        self._stages.labels(stage).observe(seconds)
-
-    def batch(self, lane: str, size: int) -> None:
-        """An encoder ran."""
-        self._batches.labels(lane).observe(size)
-
-    def problem(self, slug: str) -> None:
-        """A problem was answered, for a request or for a line of a bulk load."""
-        self._problems.labels(slug).inc()
-
-    def matches(self, count: int) -> None:
-        """A call for matches was answered with this many."""
-        self._matches.observe(count)
 
     def write(self, done: Written | bool) -> None:
         """A write was acknowledged: what it did, or of a delete whether the posting was there."""
