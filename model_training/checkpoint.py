@@ -1,5 +1,6 @@
 """Checkpoints: written whole or not at all, and read back without pickle's powers."""
 
+import io
 import os
 from pathlib import Path
 
@@ -12,7 +13,9 @@ def save_checkpoint(path: Path, step: int, *parts: Part) -> None:
     """Write the parts' states after `step` steps; a crash leaves the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_suffix(".new")
-    torch.save({"step": step, "parts": [part.state_dict() for part in parts]}, fresh)
+    state = io.BytesIO()  # torch writing by itself to a full disk says nothing of a disk
+    torch.save({"step": step, "parts": [part.state_dict() for part in parts]}, state)
+    fresh.write_bytes(state.getvalue())
     os.replace(fresh, path)
 
 

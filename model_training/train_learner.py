@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +59,9 @@ def train_learner(
         training.run_epoch(epoch)
         curve.append([_watch(training.learner, part, pairs) for part, pairs in watched])
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(curve), encoding="utf-8")
+        fresh = path.with_suffix(".new")  # as a checkpoint is written: whole or not at all
+        fresh.write_text(json.dumps(curve), encoding="utf-8")
+        os.replace(fresh, path)
         save_checkpoint(checkpoint, epoch + 1, *training.parts)
         logger.info("%s: epoch %d, loss of pairs %.4f, on validation %.4f", label, epoch + 1, *curve[-1])
     return training.learner.eval()
