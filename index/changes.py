@@ -95,7 +95,7 @@ class Transaction:
 
     def _take_out(self, row: Row) -> None:
         self.store.remove(row)
-        self.placements.append(Placement(row.label, b"", None))
+        self.placements.append(Placement(row.label))
         self.ledger = Ledger(self.ledger.sequence, self.ledger.postings - 1, self.ledger.sequence_sum - row.sequence)
         if row.content.image_digest is not None:
             self.released.add(row.content.image_digest)
@@ -104,7 +104,7 @@ class Transaction:
         """Nothing that such a row says is trusted, so the table is counted anew."""
         label = self.store.label(posting_id)
         self.store.remove_unread([label])
-        self.placements.append(Placement(label, b"", None))
+        self.placements.append(Placement(label))
         self.ledger = replace(self.store.recount(), sequence=self.ledger.sequence + 1)
 
 

@@ -1,6 +1,6 @@
 """Exact nearest neighbours by FAISS: one matrix per view set of the stored postings, derived from the database."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -31,13 +31,12 @@ class FlatSet:
     """
 
     def __init__(self, views: tuple[str, ...], dimensions: Mapping[str, int], weights: Mapping[str, float]) -> None:
-        self.views = views
+        self.views, self._weights = views, weights
         ends = np.cumsum([dimensions[view] for view in views])
         self.dimension = int(ends[-1])
         self._slices = {
             view: slice(int(end) - dimensions[view], int(end)) for view, end in zip(views, ends, strict=True)
         }
-        self._weights = weights
         self._matrix = np.empty((_FIRST_CAPACITY, self.dimension), dtype=np.float32)
         self._labels = np.empty(_FIRST_CAPACITY, dtype=np.int64)
         self._position: dict[int, int] = {}
@@ -131,24 +130,23 @@ class Placement:
     """What a committed write does to FAISS: the label's views and float16 values are now these; None removes it."""
 
     label: int
-    views: bytes
-    vectors: bytes | None
+    views: bytes = b""
+    vectors: bytes | None = None
 
 
 class FlatIndex:
     """All view sets behind one lock. Searches may come from any thread; `apply` from the writer thread alone."""
 
     def __init__(self, dimensions: Mapping[str, int], weights: Mapping[str, float]) -> None:
-        self._dimensions = dimensions
-        self._weights = weights
+        self._dimensions, self._weights = dimensions, weights
         self._sets: dict[bytes, FlatSet] = {}
         self._lock = ReadersWriterLock()
 
     @contextmanager
-    def reading(self) -> Iterator[Sequence[FlatSet]]:
+    def reading(self) -> Iterator[Collection[FlatSet]]:
         """The view sets, still for as long as this is held: one view of all, so that no posting moves between two."""
         with self._lock.reading():
-            yield list(self._sets.values())
+            yield self._sets.values()
 
     def apply(self, placements: Sequence[Placement]) -> None:
         """Bring FAISS to where a group commit brought the database; a later placement of a label wins."""
@@ -169,11 +167,8 @@ class FlatIndex:
     def counts(self, without: frozenset[int]) -> dict[str, int]:
         """Postings per stored view set, leaving out these labels and empty sets."""
         with self._lock.reading():
-            counts = {
-                views.decode(): len(flat) - sum(label in flat for label in without)
-                for views, flat in sorted(self._sets.items())
-            }
-        return {views: count for views, count in counts.items() if count}
+            served = {views: len(flat) - sum(label in flat for label in without) for views, flat in self._sets.items()}
+        return {views.decode(): count for views, count in sorted(served.items()) if count}
 
     def _prepared(self, views: bytes, batch: Sequence[Placement]) -> tuple[FlatSet, list[int], NDArray[np.float32]]:
         flat = self._sets.get(views)
