@@ -4,6 +4,7 @@ What can stop a training run.
     TrainingError
     ├── UnusableCatalogue     too little or unreadable data
     ├── UnusableBackbone      weights that do not fit, or cannot be had here
+    ├── SeenPosting           a test posting that was learned from
     └── ParityError           an exported graph does not give what torch gives
 """
 
@@ -18,6 +19,10 @@ class UnusableCatalogue(TrainingError):
 
 class UnusableBackbone(TrainingError):
     """The backbone's weights are missing or do not fit."""
+
+
+class SeenPosting(TrainingError):
+    """Figures would be measured on what was learned from."""
 
 
 class ParityError(TrainingError):

@@ -14,6 +14,7 @@ from model_training.metrics import F1s, f1_mean, f1s_at, query_only, recall_at_1
 from model_training.pixels import load_pixels
 from model_training.posting_vectors import PostingVectors, encode_catalogue
 from model_training.ranking import sweep
+from model_training.seen import read_seen, refuse_seen
 from service.bundle.bundle import load_bundle
 from service.bundle.decision import score_needed
 from service.bundle.manifest import Manifest
@@ -62,12 +63,14 @@ def evaluate(
 
 
 def evaluate_bundle(bundle: Path, csv: Path, images: Path, cache: Path) -> list[Row]:
-    """Evaluate a bundle on a whole catalogue: every posting queries all the others."""
+    """Evaluate a bundle on a whole catalogue that it has not seen: every posting queries all the others."""
     loaded = load_bundle(bundle, threads=_THREADS)
     catalogue = read_catalogue(csv, images)
+    queries = np.arange(len(catalogue))
+    refuse_seen(read_seen(bundle), catalogue, queries, f"the bundle {bundle.name}")
     pixels = load_pixels(catalogue, loaded.manifest.picture, cache)
     vectors = encode_catalogue(catalogue, pixels, loaded.image, loaded.title, loaded.lexical)
-    return list(evaluate(loaded.manifest, vectors, catalogue.groups, catalogue.titles, np.arange(len(catalogue))))
+    return list(evaluate(loaded.manifest, vectors, catalogue.groups, catalogue.titles, queries))
 
 
 def needed(manifest: Manifest, key: str, goal: Goal, gallery_size: int) -> float:

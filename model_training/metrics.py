@@ -75,3 +75,54 @@ def recall_at_1(ranking: Ranking) -> float:
     """Share of the queries with a right answer in the gallery whose nearest other posting is right."""
     answerable = ranking.truth > 0
     return float(ranking.right[answerable, 0].mean()) if answerable.any() else float("nan")
+
+
+def recall_at(ranking: Ranking, depth: int) -> Floats:
+    """(n,): what each query finds among its nearest `depth`, of all that it could find there; NaN without a match."""
+    found, most = ranking.right[:, :depth].sum(1), np.minimum(depth, ranking.truth)
+    return np.asarray(np.divide(found, most, out=np.full(len(most), np.nan), where=most > 0))
+
+
+def average_precision(ranking: Ranking, depth: int) -> Floats:
+    """(n,): mean precision down to each right answer among the nearest `depth`, the missing ones 0; NaN likewise."""
+    right, most = ranking.right[:, :depth], np.minimum(depth, ranking.truth)
+    precision = np.cumsum(right, axis=1) / np.arange(1, right.shape[1] + 1)
+    return np.asarray(np.divide((precision * right).sum(1), most, out=np.full(len(most), np.nan), where=most > 0))
+
+
+def b_cubed(clusters: NDArray[np.int64], groups: NDArray[np.int64], rows: NDArray[np.int64]) -> tuple[Floats, Floats]:
+    """
+    Precision and recall of a clustering, row by row (Bagga and Baldwin 1998).
+
+    Args:
+        clusters, groups: (m,) of every posting; rows: (n,) the postings that count.
+
+    Returns:
+        (n,) share of the row's cluster that is of its product, (n,) share of its product that is in its cluster.
+    """
+    _, number, counts = np.unique(np.stack([clusters, groups]), axis=1, return_inverse=True, return_counts=True)
+    together = counts[number.reshape(-1)]
+    precision, recall = together / np.bincount(clusters)[clusters], together / np.bincount(groups)[groups]
+    return np.asarray(precision[rows]), np.asarray(recall[rows])
+
+
+def reliability(
+    said: Floats, right: NDArray[np.bool_], weight: Floats, bins: int = 15
+) -> tuple[list[tuple[float, float]], float, float]:
+    """
+    Hold probabilities against outcomes, each with a weight; what weighs nothing is left out.
+
+    Returns:
+        (mean probability, share that is right) of each of the equal-mass bins; the expected calibration error over
+        them; the Brier score.
+    """
+    there = weight > 0
+    said, right, weight = said[there], right[there], weight[there]
+    if not said.size:
+        return [], np.nan, np.nan
+    points, ece = [], 0.0
+    for part in np.array_split(np.argsort(said, kind="stable"), min(bins, said.size)):
+        mean, share = (float(np.average(values[part], weights=weight[part])) for values in (said, right))
+        points.append((mean, share))
+        ece += abs(mean - share) * float(weight[part].sum() / weight.sum())
+    return points, ece, float(np.average((said - right) ** 2, weights=weight))

@@ -17,6 +17,11 @@ class Split:
     validation: NDArray[np.int64]
     test: NDArray[np.int64]
 
+    @property
+    def fitted(self) -> NDArray[np.int64]:
+        """The rows that encoders and thresholds are fitted on: all but the test part."""
+        return np.sort(np.r_[self.train, self.validation])
+
 
 def find_components(keys: Iterable[tuple[Hashable, ...]]) -> NDArray[np.int64]:
     """

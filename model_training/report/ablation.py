@@ -1,7 +1,7 @@
 """The ablation of EVALUATION.md section 2: what each part is worth, each row at a threshold learned on validation."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,13 +24,18 @@ from service.bundle.views import View
 logger = logging.getLogger(__name__)
 
 _NGRAMS = 4096  # the most frequent ones: every posting gets a row of so many numbers
+_NAMES = {View.IMAGE: "picture", View.TITLE: "title", View.LEXICAL: "lexical"}
+_SHOWN = (
+    *((View.IMAGE,), (View.TITLE,), (View.LEXICAL,), (View.TITLE, View.LEXICAL), (View.IMAGE, View.TITLE)),
+    (View.IMAGE, View.TITLE, View.LEXICAL),
+)
 Rows = NDArray[np.int64]
 
 
 def ablate(evidence: Evidence, cache: Path) -> Iterator[Row]:
     """The rows that can be had: without the backbones' weights the frozen ones are left out, with a warning."""
-    groups, test = evidence.material.catalogue.groups, evidence.queries
-    truth = np.bincount(groups)[groups[test]] - 1
+    catalogue, test = evidence.material.catalogue, evidence.queries
+    truth = np.bincount(catalogue.groups)[catalogue.groups[test]] - 1
     yield Row("query only", len(test), np.nan, query_only(truth), np.nan, np.nan)
     yield _row(evidence, "perceptual hash", *_hashes(evidence))
     yield _row(evidence, "TF-IDF of characters, 3 to 5", *_tf_idf(evidence))
@@ -41,42 +46,45 @@ def ablate(evidence: Evidence, cache: Path) -> Iterator[Row]:
         frozen = []
     for name, rows, vectors in frozen:
         yield _row(evidence, name, rows, vectors)
-    image, title, lexical = View.IMAGE, View.TITLE, View.LEXICAL
-    for name, views in (
-        ("picture, trained", {image}),
-        ("title, trained", {title}),
-        ("lexical", {lexical}),
-        ("title + lexical", {title, lexical}),
-        ("picture + title", {image, title}),
-        ("picture + title + lexical", {image, title, lexical}),
-    ):
-        if not views <= evidence.vectors.by_view.keys():
-            continue  # a bundle may do without the lexical view
-        rows = evidence.vectors.having(frozenset(views))
-        if rows.size:
-            yield _row(evidence, name, rows, evidence.vectors.fuse(rows, evidence.weights(frozenset(views))))
-    rows = evidence.vectors.having(frozenset(evidence.vectors.by_view))
-    everything = evidence.vectors.fuse(rows, evidence.weights(frozenset(evidence.vectors.by_view)))
-    yield _row(evidence, "all, contradicting titles rejected", rows, everything, rejecting=True)
+    precision = {view: spec.precision for view, spec in evidence.bundle.manifest.encoders.items()}
+    fused = dict[frozenset[View], tuple[Rows, NDArray[np.float32]]]()
+    for chosen in _SHOWN:
+        views = frozenset(chosen)
+        if views <= evidence.vectors.by_view.keys() and (rows := evidence.vectors.having(views)).size:
+            fused[views] = rows, evidence.vectors.fuse(rows, evidence.weights(views))
+            name = " + ".join(_NAMES[view] for view in chosen)
+            said = f"{name}, trained ({precision[chosen[0]]})" if len(chosen) == 1 else name
+            yield _row(evidence, said if chosen != (View.LEXICAL,) else name, *fused[views])
+    everything = fused[frozenset(evidence.vectors.by_view)]
+    yield _row(evidence, "all, contradicting titles rejected", *everything, titles=catalogue.titles)
+    own = zip(catalogue.digests, catalogue.posting_ids, strict=True)
+    files = np.unique([digest or posting_id for digest, posting_id in own], return_inverse=True)[1]
+    for name, views in (("picture", frozenset({View.IMAGE})), ("all", frozenset(evidence.vectors.by_view))):
+        yield _row(evidence, f"{name}, postings that share the picture file left out", *fused[views], left_out=files)
 
 
-def _row(evidence: Evidence, name: str, rows: Rows, vectors: NDArray[np.float32], *, rejecting: bool = False) -> Row:
+def _row(
+    evidence: Evidence,
+    name: str,
+    rows: Rows,
+    vectors: NDArray[np.float32],
+    titles: Sequence[str | None] | None = None,
+    left_out: Rows | None = None,
+) -> Row:
     """Learn the balanced threshold on validation against train and validation, carry it to test against everything."""
-    catalogue, split = evidence.material.catalogue, evidence.material.split
-    titles = [catalogue.titles[row] for row in rows] if rejecting else None
+    groups, split = evidence.material.catalogue.groups, evidence.material.split
 
     def ranked(queries: Rows, gallery: Rows) -> Ranking:
         stands = np.isin(rows, gallery)
-        chosen = None if titles is None else [title for title, there in zip(titles, stands, strict=True) if there]
-        asked = np.flatnonzero(np.isin(rows[stands], queries))
-        ranking = rank(vectors[stands], catalogue.groups[rows][stands], asked, titles=chosen)
-        return ranking.agreeing().first() if rejecting else ranking.first()
+        here = rows[stands]
+        said = None if titles is None else [titles[row] for row in here]
+        keys = None if left_out is None else left_out[here]
+        asked = np.flatnonzero(np.isin(here, queries))
+        return rank(vectors[stands], groups[here], asked, keys, said).agreeing().first()
 
-    everything = np.arange(len(catalogue))
-    learned = ranked(split.validation, np.r_[split.train, split.validation]) if evidence.is_own else None
-    asked = ranked(evidence.queries, everything)
+    asked = ranked(evidence.queries, np.arange(len(groups)))
     test = sweep(asked, THRESHOLDS)
-    counts = test if learned is None else sweep(learned, THRESHOLDS)
+    counts = sweep(ranked(split.validation, split.fitted), THRESHOLDS) if evidence.is_own else test
     column = int(((f1_mean(counts) + f1_mean_alone(counts)) / 2).mean(0).argmax())
     best = float(f1_mean(test).mean(0).max())
     return Row(name, len(test.truth), float(THRESHOLDS[column]), f1s_at(test, column), best, recall_at_1(asked))

@@ -1,162 +1,121 @@
-"""The figures of the report, each as the address of a PNG."""
+"""The figures of the report, one panel each: a page sets them side by side or below each other."""
+
+from collections.abc import Iterator, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from model_training.decide import THRESHOLDS
-from model_training.evaluate import needed
-from model_training.metrics import f1_mean, f1s_at
-from model_training.plots import draw_groups, inline, panels
+from model_training.metrics import f1_mean, recall_at, reliability
+from model_training.plots import Axes, Figure, draw_groups, panels
 from model_training.ranking import sweep
 from model_training.report.evidence import Evidence
-from service.bundle.manifest import Calibration
+from model_training.report.quality import candidates
 from service.bundle.views import Goal
 
-_SIZES = ((2, 2), (3, 5), (6, 9), (10, 10**9))
-_GALLERIES = (0.1, 0.25, 0.5, 1.0)
-_BINS = 15
-_CANDIDATES = 10
+_DEPTHS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50)
 
 
-def threshold_curves(evidence: Evidence) -> str:
+def _panel(title: str, x: str) -> tuple[Figure, Axes]:
+    figure, axes = panels(1)
+    axis: Axes = axes[0][0]
+    axis.set_title(title)
+    axis.set_xlabel(x)
+    return figure, axis
+
+
+def threshold_curves(evidence: Evidence) -> Iterator[Figure]:
     """f1_mean, precision and recall against the threshold, with the learned ones."""
-    figure, axes = panels(len(evidence.rankings))
-    for axis, (key, ranking) in zip(axes[0], evidence.rankings.items(), strict=True):
+    for key, ranking in evidence.rankings.items():
+        figure, axis = _panel(key, "fused score")
         counts = sweep(ranking.agreeing().first(), THRESHOLDS)
         answers, hits = counts.answers.sum(0), counts.hits.sum(0)
         axis.plot(THRESHOLDS, f1_mean(counts).mean(0), label="f1_mean")
         axis.plot(THRESHOLDS, np.where(answers, hits / np.maximum(answers, 1), np.nan), label="precision")
         axis.plot(THRESHOLDS, hits / max(1, int(counts.truth.sum())), label="recall")
         for goal, style in zip(Goal, (":", "-", "--"), strict=True):
-            learned = needed(evidence.bundle.manifest, key, goal, len(evidence.material.catalogue))
-            axis.axvline(learned, color="black", linestyle=style, linewidth=1, label=goal.value)
-        axis.set_title(key)
+            axis.axvline(evidence.threshold(key, goal), color="black", linestyle=style, linewidth=1, label=goal.value)
         axis.set_xlim(0, 1)
-        axis.set_xlabel("fused score")
-    axes[0][0].legend(fontsize=7)
-    return inline(figure)
+        axis.legend(fontsize=7)
+        yield figure
 
 
-def learning(evidence: Evidence) -> str:
+def learning(evidence: Evidence) -> Iterator[Figure]:
     """The learners' loss by epoch, on train and validation: where the two part, it overfits."""
     metrics = evidence.bundle.manifest.metrics
-    names = sorted({name.partition(",")[0] for name in metrics if name.endswith("loss by epoch")})
-    figure, axes = panels(max(1, len(names)))
-    for axis, name in zip(axes[0], names, strict=False):
+    for name in sorted({name.partition(",")[0] for name in metrics if name.endswith("loss by epoch")}):
+        figure, axis = _panel(f"{name}: loss", "epoch")
         for part, style in (("train", "-"), ("validation", "--")):
             losses = metrics[f"{name}, {part} loss by epoch"]
             axis.plot([int(epoch) for epoch in losses], list(losses.values()), style, marker=".", label=part)
-        axis.set_title(f"{name}: loss by epoch")
         axis.legend(fontsize=7)
-    return inline(figure)
+        yield figure
 
 
-def similarities(evidence: Evidence) -> str:
+def similarities(evidence: Evidence) -> Iterator[Figure]:
     """Cosines of postings of one product, of random strangers and of the nearest strangers, per view."""
-    by_view, groups = evidence.vectors.by_view, evidence.material.catalogue.groups
-    figure, axes = panels(len(by_view))
-    rng, edges = np.random.default_rng(0), np.linspace(-0.4, 1, 71)
-    for axis, (view, vectors) in zip(axes[0], by_view.items(), strict=True):
-        rows = evidence.queries[vectors[evidence.queries].any(1)]
-        there = vectors.any(1)
+    groups, rng, edges = evidence.material.catalogue.groups, np.random.default_rng(0), np.linspace(-0.4, 1, 71).tolist()
+    for view, vectors in evidence.vectors.by_view.items():
+        figure, axis = _panel(view, "cosine")
+        rows, there = evidence.queries[vectors[evidence.queries].any(1)], vectors.any(1)
         scores = np.where(there, vectors[rows] @ vectors.T, np.nan)
         scores[np.arange(len(rows)), rows] = np.nan
         same = groups[rows][:, None] == groups[None]
         strangers = np.where(same, np.nan, scores)
-        nearest = np.nanmax(strangers, axis=1)
         pool = strangers[np.isfinite(strangers)]
         for name, values in (
             ("one product", scores[same & np.isfinite(scores)]),
             ("random strangers", rng.choice(pool, min(len(pool), 20_000), replace=False)),
-            ("nearest strangers", nearest),
+            ("nearest strangers", np.nanmax(strangers, axis=1)),
         ):
             axis.hist(values, edges, density=True, alpha=0.5, label=name)
-        axis.set_title(view)
-        axis.set_xlabel("cosine")
-    axes[0][0].legend(fontsize=7)
-    return inline(figure)
+        axis.legend(fontsize=7)
+        yield figure
 
 
-def recall_at_k(evidence: Evidence) -> str:
-    """Share of all right postings that stand among the nearest k."""
-    figure, axes = panels(1, width=6)
+def recall_by_depth(evidence: Evidence) -> Iterator[Figure]:
+    """What stands among the nearest k, of all that could stand there."""
+    figure, axis = _panel("recall@k", "k")
     for key, ranking in evidence.rankings.items():
-        first = ranking.first()
-        found = np.cumsum(first.right[first.truth > 0], axis=1) / first.truth[first.truth > 0, None]
-        axes[0][0].plot(np.arange(1, found.shape[1] + 1), found.mean(0), label=key)
-    axes[0][0].set_xlabel("k")
-    axes[0][0].set_ylabel("recall@k")
-    axes[0][0].legend(fontsize=7)
-    return inline(figure)
+        axis.plot(_DEPTHS, [np.nanmean(recall_at(ranking, depth)) for depth in _DEPTHS], marker=".", label=key)
+    axis.set_xscale("log")
+    axis.set_xticks(_DEPTHS, [str(depth) for depth in _DEPTHS])
+    axis.legend(fontsize=7)
+    yield figure
 
 
-def by_size(evidence: Evidence) -> str:
-    """f1_mean at the learned `balanced` threshold by group size, and by share of the gallery, beside the best."""
-    key, ranking = list(evidence.rankings.items())[-1]
-    manifest, size = evidence.bundle.manifest, len(evidence.material.catalogue)
-    threshold = np.array([needed(manifest, key, Goal.BALANCED, size)])
-    figure, axes = panels(2, width=5)
-    counts = sweep(ranking.agreeing().first(), threshold)
-    sizes, names, figures = ranking.truth + 1, [], []
-    for low, high in _SIZES:
-        if (chosen := (sizes >= low) & (sizes <= high)).any():
-            names.append(f"of {low}" if low == high else f"of {low}+" if high > 1000 else f"of {low}-{high}")
-            figures.append(float(f1_mean(counts)[chosen].mean()))
-    axes[0][0].bar(names, figures)
-    axes[0][0].set_title(f"{key}: f1_mean by group size")
-    learned, best = [], []
-    for share in _GALLERIES:
-        part = ranking.thinned(share, 0).agreeing().first()
-        moved = np.array([needed(manifest, key, Goal.BALANCED, round(size * share))])
-        learned.append(f1s_at(sweep(part, moved), 0).mean)
-        best.append(float(f1_mean(sweep(part, THRESHOLDS)).mean(0).max()))
-    axes[0][1].plot([size * share for share in _GALLERIES], learned, marker="o", label="learned threshold")
-    axes[0][1].plot([size * share for share in _GALLERIES], best, marker="o", linestyle="--", label="best threshold")
-    axes[0][1].set_title("f1_mean by gallery size")
-    axes[0][1].legend(fontsize=7)
-    return inline(figure)
+def gallery_curves(rows: Sequence[tuple[str, int, float, float, float, float, float]]) -> Iterator[Figure]:
+    """Threshold and f1_mean as the gallery grows: what the bundle takes, dashed what would have been best."""
+    for title, learned in (("balanced threshold", 2), ("f1_mean", 4)):
+        figure, axis = _panel(f"{title} by gallery", "postings in the gallery")
+        for number, key in enumerate(dict.fromkeys(row[0] for row in rows)):
+            own = np.array([row[1:] for row in rows if row[0] == key])
+            axis.plot(own[:, 0], own[:, learned - 1], marker="o", color=f"C{number}", label=key)
+            axis.plot(own[:, 0], own[:, learned], marker="o", color=f"C{number}", linestyle="--")
+            axis.set_xscale("log")
+            axis.set_xticks(own[:, 0], [f"{size:,.0f}" for size in own[:, 0]])
+        axis.minorticks_off()
+        axis.legend(fontsize=7)
+        yield figure
 
 
-def calibration(evidence: Evidence) -> tuple[str, dict[str, tuple[float, float]]]:
-    """Probability against the observed share over the ten nearest candidates; by view set also ECE and Brier score."""
-    figure, axes = panels(len(evidence.rankings))
-    scores = {}
-    for axis, (key, ranking) in zip(axes[0], evidence.rankings.items(), strict=True):
-        decision, nearest = evidence.bundle.manifest.decisions[key], ranking.nearest(_CANDIDATES)
-        said = _probability(nearest.scores, decision.calibration)
-        if decision.conflict_calibration is not None:
-            said = np.where(nearest.conflict, _probability(nearest.scores, decision.conflict_calibration), said)
-        there = np.isfinite(nearest.scores)
-        said, right = said[there], nearest.right[there]
-        # A right candidate is met by one of a query's two versions, a wrong one by both: see `decide`.
-        weight = np.where(right, 1.0, 2.0)
-        ece, points = 0.0, []
-        for part in np.array_split(np.argsort(said, kind="stable"), _BINS):
-            mean = float(np.average(said[part], weights=weight[part]))
-            share = float(np.average(right[part], weights=weight[part]))
-            ece += abs(mean - share) * float(weight[part].sum() / weight.sum())
-            points.append((mean, share))
+def calibration(evidence: Evidence) -> Iterator[Figure]:
+    """Probability against the observed share, over the ten nearest candidates of each query."""
+    for key in evidence.rankings:
+        points, ece, _ = reliability(*candidates(evidence, key))
+        figure, axis = _panel(f"{key}: ECE {ece:.3f}", "probability said")
         axis.plot([0, 1], [0, 1], color="grey", linewidth=1)
         axis.plot(*zip(*points, strict=True), marker="o")
-        axis.set_title(f"{key}: ECE {ece:.3f}")
-        axis.set_xlabel("probability")
-        scores[key] = ece, float(np.average((said - right) ** 2, weights=weight))
-    axes[0][0].set_ylabel("observed")
-    return inline(figure), scores
+        axis.set_ylabel("share that is right")
+        yield figure
 
 
-def _probability(scores: NDArray[np.float32], fitted: Calibration) -> NDArray[np.float64]:
-    return np.asarray(np.interp(scores, fitted.scores, fitted.probabilities))
-
-
-def groups_apart(evidence: Evidence) -> str:
+def groups_apart(evidence: Evidence) -> Iterator[Figure]:
     """t-SNE of the ten largest groups among the queries, by all views."""
-    views = frozenset(evidence.vectors.by_view)
-    rows = evidence.queries[np.isin(evidence.queries, evidence.vectors.having(views))]
-    groups = evidence.material.catalogue.groups[rows]
-    numbers, sizes = np.unique(groups, return_counts=True)
-    chosen = np.isin(groups, numbers[np.argsort(-sizes, kind="stable")[:10]])
-    figure, axes = panels(1, width=6, height=5)
-    vectors = evidence.vectors.fuse(rows[chosen], evidence.weights(views))
-    draw_groups(axes[0][0], vectors, groups[chosen].astype(np.float32), "ten groups, all views")
-    return inline(figure)
+    key = list(evidence.rankings)[-1]
+    rows, groups = evidence.asked(key), evidence.material.catalogue.groups
+    numbers, sizes = np.unique(groups[rows], return_counts=True)
+    chosen = rows[np.isin(groups[rows], numbers[np.argsort(-sizes, kind="stable")[:10]])]
+    figure, axis = _panel("", "")
+    vectors = evidence.vectors.fuse(chosen, evidence.weights(frozenset(evidence.vectors.by_view)))
+    draw_groups(axis, vectors, groups[chosen].astype(np.float32), "ten groups, all views")
+    yield figure

@@ -8,7 +8,6 @@ from html import escape
 import numpy as np
 from numpy.typing import NDArray
 
-from model_training.evaluate import needed
 from model_training.ranking import Ranking
 from model_training.report.evidence import Evidence
 from service.bundle.picture import decode_picture, stored_picture
@@ -42,13 +41,12 @@ def misses(evidence: Evidence) -> list[Pair]:
 
 
 def _threshold(evidence: Evidence) -> float:
-    manifest, key = evidence.bundle.manifest, list(evidence.rankings)[-1]
-    return needed(manifest, key, Goal.BALANCED, len(evidence.material.catalogue))
+    return evidence.threshold(list(evidence.rankings)[-1], Goal.BALANCED)
 
 
 def _chosen(evidence: Evidence, ranking: Ranking, which: NDArray[np.bool_], *, falling: bool) -> list[Pair]:
     """Each pair once, and each posting in one pair only: one bad picture would fill the gallery."""
-    asked = list(evidence.asked.values())[-1]
+    asked = evidence.asked(list(evidence.rankings)[-1])
     order = sorted(np.argwhere(which).tolist(), key=lambda at: float(ranking.scores[*at]), reverse=falling)
     pairs, used = list[Pair](), set[int]()
     for query, place in order:
