@@ -2,13 +2,16 @@
 
 import hashlib
 import importlib.util
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save
 from torch import nn
 
 from model_training.errors import UnusableBackbone
@@ -18,7 +21,9 @@ from model_training.torchvision_cure import torchvision, transformers
 SHIPPED_PICTURE_WEIGHTS = Path(__file__).parent.parent / "bundles" / "mobilenet_v2.safetensors"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 _HALF = (0.5, 0.5, 0.5)
+_NOTHING = np.zeros(0, dtype=np.uint64)
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_SEEN = "kembar.seen"
 _HALF_INPUT = "(x/127.5)-1"  # how a weights file's metadata says that its network wants -1..1
 
 
@@ -28,6 +33,7 @@ class PictureBackbone:
     A picture network without its classifier: (n, 3, height, width) normalised -> (n, features).
 
     `mean` and `std` (RGB, 0..1) are what its weights were trained with; `source` is said in the bundle's provenance.
+    `seen` (m,) uint64 are the marks (`Catalogue.marks`) of the postings that they were trained and chosen on by Kembar.
     """
 
     network: nn.Module
@@ -36,6 +42,7 @@ class PictureBackbone:
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     source: str
+    seen: NDArray[np.uint64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,18 +71,25 @@ def load_picture_backbone(architecture: PictureArchitecture, weights: str) -> Pi
     torch.manual_seed(0)  # "none" is one network, not another at each call: features are cached by its name
     network = torchvision.models.get_model(architecture, weights=None)
     if weights == "none":
-        return _cut(network, architecture, _IMAGENET_MEAN, _IMAGENET_STD, "random weights, seed 0")
+        return _cut(network, architecture, _IMAGENET_MEAN, _IMAGENET_STD, "random weights, seed 0", _NOTHING)
     path = SHIPPED_PICTURE_WEIGHTS if weights == "shipped" else Path(weights)
-    mean, std = _load_weights(network, architecture, path)
+    mean, std, seen = _load_weights(network, architecture, path)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return _cut(network, architecture, mean, std, f"{path.name} sha256:{digest}")
+    return _cut(network, architecture, mean, std, f"{path.name} sha256:{digest}", seen)
 
 
-def save_picture_backbone(backbone: PictureBackbone, path: Path, note: str) -> None:
-    """Write a backbone's weights as float16 safetensors, without the classifier, for `load_picture_backbone`."""
+def save_picture_backbone(backbone: PictureBackbone, path: Path, seen: NDArray[np.uint64], note: str) -> None:
+    """
+    Write a backbone's weights as float16 safetensors, whole or not at all, for `load_picture_backbone`.
+
+    The classifier is left out; `seen` goes with them.
+    """
     state = {name: tensor.half().contiguous() for name, tensor in backbone.network.state_dict().items()}
+    state[_SEEN] = torch.from_numpy(seen.view(np.int64))
     normalisation = _HALF_INPUT if backbone.mean == _HALF else "imagenet"
-    save_file(state, path, {"architecture": backbone.architecture, "input": normalisation, "note": note})
+    fresh = path.with_name(path.name + ".new")
+    fresh.write_bytes(save(state, {"architecture": backbone.architecture, "input": normalisation, "note": note}))
+    os.replace(fresh, path)
 
 
 def _from_torchvision(architecture: PictureArchitecture) -> PictureBackbone:
@@ -86,15 +100,19 @@ def _from_torchvision(architecture: PictureArchitecture) -> PictureBackbone:
             f"{architecture}: expected to download torchvision's weights, got no connection; give a .safetensors file, "
             "'shipped' or 'none' as --picture-weights"
         ) from exc
-    return _cut(network, architecture, _IMAGENET_MEAN, _IMAGENET_STD, f"torchvision {architecture} DEFAULT")
+    return _cut(network, architecture, _IMAGENET_MEAN, _IMAGENET_STD, f"torchvision {architecture} DEFAULT", _NOTHING)
 
 
 def _load_weights(
     network: nn.Module, architecture: PictureArchitecture, path: Path
-) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+) -> tuple[tuple[float, float, float], tuple[float, float, float], NDArray[np.uint64]]:
     if not path.is_file():
         raise UnusableBackbone(f"{path}: expected a .safetensors file with weights for {architecture}, found none")
-    state = {name: tensor.float() for name, tensor in load_file(path).items()}
+    try:
+        state = load_file(path)
+    except SafetensorError as exc:
+        raise UnusableBackbone(f"{path}: expected a whole .safetensors file, got {exc}; copy it again") from exc
+    seen = state.pop(_SEEN).numpy().view(np.uint64) if _SEEN in state else _NOTHING
     mine = network.state_dict()
     body = {name for name in mine if not name.startswith(("classifier.", "fc."))}
     misfits = [name for name in sorted(body) if name not in state or state[name].shape != mine[name].shape]
@@ -106,7 +124,8 @@ def _load_weights(
     network.load_state_dict({name: state[name].to(mine[name].dtype) for name in body}, strict=False)
     with safe_open(path, "pt") as file:
         metadata = file.metadata() or {}
-    return (_HALF, _HALF) if _HALF_INPUT in metadata.get("input", "") else (_IMAGENET_MEAN, _IMAGENET_STD)
+    is_half = _HALF_INPUT in metadata.get("input", "")
+    return (_HALF, _HALF, seen) if is_half else (_IMAGENET_MEAN, _IMAGENET_STD, seen)
 
 
 def _cut(
@@ -115,6 +134,7 @@ def _cut(
     mean: tuple[float, float, float],
     std: tuple[float, float, float],
     source: str,
+    seen: NDArray[np.uint64],
 ) -> PictureBackbone:
     """Drop the classifier, so that the network ends with its pooled features."""
     if architecture is PictureArchitecture.RESNET18:
@@ -123,7 +143,7 @@ def _cut(
     else:
         features = network.classifier[1].in_features
         network.classifier = nn.Identity()
-    return PictureBackbone(network.eval(), architecture, int(features), mean, std, source)
+    return PictureBackbone(network.eval(), architecture, int(features), mean, std, source, seen)
 
 
 def load_title_backbone(name: str) -> TitleBackbone:

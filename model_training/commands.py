@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +23,8 @@ from service.bundle.feed import FeedError
 def main() -> None:
     """Train Kembar's encoders and thresholds, and draw sample catalogues."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("faiss").setLevel(logging.WARNING)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that what is half done is taken away
 
 
 @main.command()
@@ -174,6 +177,9 @@ def _explained() -> Iterator[None]:
         yield
     except (TrainingError, FeedError, BundleError) as exc:
         raise SystemExit(f"kembar-train: {exc}") from exc
+    except KeyboardInterrupt as exc:
+        click.echo("kembar-train: stopped; the same command goes on from the last checkpoint", err=True)
+        raise SystemExit(130) from exc
     except OSError as exc:
         raise SystemExit(f"kembar-train: {exc}; make room or choose another place") from exc
     except ModuleNotFoundError as exc:

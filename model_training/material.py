@@ -43,7 +43,10 @@ def prepare_material(csv: Path, images: Path, spec: PictureSpec, cache: Path, *,
     everything = read_catalogue(csv, images)
     pixels = load_pixels(everything, spec, cache)
     titled = np.array([title is not None for title in everything.titles])
-    catalogue = everything.take(np.flatnonzero(titled | (pixels.rows_of(everything) >= 0)))
+    usable = titled | (pixels.rows_of(everything) >= 0)
+    for row in np.flatnonzero(~usable):
+        logger.warning("row %d left out: its picture was all it had", everything.feed_rows[row])
+    catalogue = everything.take(np.flatnonzero(usable))
     if (pairs := int((np.bincount(catalogue.groups) > 1).sum())) < _LEAST_GROUPS:
         raise UnusableCatalogue(
             f"{csv}: expected at least {_LEAST_GROUPS} groups of two or more postings, found {pairs}; "

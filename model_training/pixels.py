@@ -36,16 +36,16 @@ def load_pixels(catalogue: Catalogue, spec: PictureSpec, cache: Path) -> Pixels:
     """
     Decode each distinct picture of the catalogue.
 
-    A picture that cannot be decoded is left out, with one logged line that names the file.
+    A picture that cannot be decoded is left out, with one logged line that names file and row.
 
     Args:
         cache: directory for caches; the tensors lie in a folder named by what determines them.
     """
-    files = {
-        digest: path
-        for digest, path in zip(catalogue.digests, catalogue.pictures, strict=True)
-        if digest is not None and path is not None
-    }
+    files: dict[str, tuple[Path, str]] = {}
+    for row, digest in enumerate(catalogue.digests):
+        if (path := catalogue.pictures[row]) is not None and digest is not None:
+            said = f"row {catalogue.feed_rows[row]} (posting {catalogue.posting_ids[row]}): picture {path.name}"
+            files.setdefault(digest, (path, said))
     digests = sorted(files)
     size = f"{spec.height}x{spec.width}/{spec.decode_side}/{spec.crop}"
     key = hashlib.sha256("\n".join([size, *digests]).encode()).hexdigest()[:16]
@@ -53,9 +53,9 @@ def load_pixels(catalogue: Catalogue, spec: PictureSpec, cache: Path) -> Pixels:
 
     def decode(digest: str) -> NDArray[np.uint8] | None:
         try:
-            return picture_tensor(decode_picture(files[digest].read_bytes(), spec.decode_side), spec)
+            return picture_tensor(decode_picture(files[digest][0].read_bytes(), spec.decode_side), spec)
         except (PostingError, OSError) as exc:
-            logger.warning("picture %s left out: %s", files[digest].name, exc)
+            logger.warning("%s left out: %s", files[digest][1], exc)
             return None
 
     with ThreadPoolExecutor() as pool:

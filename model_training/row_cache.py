@@ -1,5 +1,6 @@
 """Rows computed once and kept on disk: a run that was broken off goes on where it stood."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -57,5 +58,12 @@ def _open(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> "np.memma
         return np.lib.format.open_memmap(path, mode="r+")
     fresh = path.with_suffix(".new")
     np.lib.format.open_memmap(fresh, mode="w+", dtype=dtype, shape=shape).flush()
+    try:
+        with fresh.open("r+b") as file:  # takes the room now: a full disk would kill a process that writes to a hole
+            os.posix_fallocate(file.fileno(), 0, fresh.stat().st_size)
+    except OSError as exc:
+        size = fresh.stat().st_size / 1e6
+        fresh.unlink()
+        raise OSError(exc.errno, f"expected room for {size:,.1f} MB, got: {exc.strerror}", str(path)) from exc
     fresh.rename(path)
     return np.lib.format.open_memmap(path, mode="r+")

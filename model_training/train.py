@@ -1,7 +1,9 @@
 """The straight road: postings.csv and pictures become a bundle."""
 
 import dataclasses
+import json
 import logging
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -24,10 +26,11 @@ from model_training.material import Material, prepare_material
 from model_training.model_card import write_model_card
 from model_training.posting_vectors import PostingVectors, encode_catalogue
 from model_training.recipe import Recipe
+from model_training.seen import SEEN, join_marks, refuse_seen
 from model_training.train_learner import read_curves
 from service.bundle import lexical
 from service.bundle.bundle import MANIFEST, TOKENIZER, compute_encoder_id
-from service.bundle.manifest import Manifest, write_manifest
+from service.bundle.manifest import Manifest, PictureSpec, TitleSpec, write_manifest
 from service.bundle.sealing import digest_of
 from service.bundle.views import View
 
@@ -55,20 +58,26 @@ def train(
     """
     with staged(out) as stage:
         picture = load_picture_backbone(recipe.picture_backbone, recipe.picture_weights)
-        title = load_title_backbone(recipe.title_backbone)
         spec = recipe.picture_spec(picture.mean, picture.std)
         material = prepare_material(csv, images, spec, cache, seed=recipe.seed)
+        refuse_seen(
+            picture.seen, material.catalogue, material.split.test, f"the backbone {Path(recipe.picture_weights).name}"
+        )
+        title = load_title_backbone(recipe.title_backbone)
         checkpoints = cache / f"run-{recipe.key(material.catalogue.fingerprint(), picture.source, title.source)}"
         torch.manual_seed(recipe.seed)
         pictures = learn_pictures(material, picture, recipe, cache, checkpoints)
         titles = learn_titles(material, title, recipe, cache, checkpoints)
+        seen = join_marks(picture.seen, material.catalogue.marks[material.split.fitted])
+        np.save(stage / SEEN, seen, allow_pickle=False)
         if save_backbone is not None:
-            save_picture_backbone(picture, save_backbone, f"trained by Kembar from {picture.source}")
+            save_picture_backbone(picture, save_backbone, seen, f"trained by Kembar from {picture.source}")
         encoders = export_encoders(stage, pictures, titles, title, material, recipe)
         vectors = encode_catalogue(
             material.catalogue, material.pixels, encoders.image, encoders.title, encoders.lexical
         )
-        manifest = _describe(stage, encoders, _fit(vectors, material, recipe), material, picture, title, recipe)
+        origin = _say_origin(csv, images, material, picture, title, recipe)
+        manifest = _describe(stage, encoders, _fit(vectors, material, recipe), spec, recipe.title_spec(), origin)
         rows = list(
             evaluate(manifest, vectors, material.catalogue.groups, material.catalogue.titles, material.split.test)
         )
@@ -78,44 +87,51 @@ def train(
 
 def _fit(vectors: PostingVectors, material: Material, recipe: Recipe) -> Fit:
     """Validation postings are the queries; training postings stand in the gallery beside them, as distractors."""
-    split = material.split
-    gallery = np.sort(np.r_[split.train, split.validation])
-    queries = np.searchsorted(gallery, split.validation)
+    gallery = material.split.fitted
+    queries = np.searchsorted(gallery, material.split.validation)
     titles = [material.catalogue.titles[row] for row in gallery]
     return fit(vectors.take(gallery), material.catalogue.groups[gallery], titles, queries, seed=recipe.seed)
+
+
+def _say_origin(
+    csv: Path, images: Path, material: Material, picture: PictureBackbone, title: TitleBackbone, recipe: Recipe
+) -> dict[str, str]:
+    """The bundle's provenance; of files their names alone, so that it says nothing of the machine."""
+    split, told = material.split, json.loads(recipe.describe())
+    changed = [name for name, default in json.loads(Recipe().describe()).items() if told[name] != default]
+    options = (f"--{name.replace('_', '-')} {shlex.quote(str(told[name]))}" for name in changed)
+    return {
+        "command": " ".join(["kembar-train train", csv.name, "--images", images.name, "--out BUNDLE", *options]),
+        "data": f"sha256:{material.catalogue.fingerprint()}",
+        "postings": f"{len(split.train)} train, {len(split.validation)} validation, {len(split.test)} test",
+        "picture_backbone": f"{picture.architecture} from {picture.source}",
+        "title_backbone": title.source,
+        "recipe": recipe.describe(),
+        **{f"version_{name}": text for name, text in describe_environment().items()},
+    }
 
 
 def _describe(
     stage: Path,
     encoders: ShippedEncoders,
     fitted: Fit,
-    material: Material,
-    picture: PictureBackbone,
-    title: TitleBackbone,
-    recipe: Recipe,
+    picture: PictureSpec,
+    title: TitleSpec,
+    provenance: Mapping[str, str],
 ) -> Manifest:
     specs = {View.IMAGE: encoders.image.spec, View.TITLE: encoders.title.spec, View.LEXICAL: lexical.SPEC}
     digests = {name: digest_of(stage / name) for name in (TOKENIZER, *(spec.file for spec in specs.values()))}
-    picture_spec, title_spec = recipe.picture_spec(picture.mean, picture.std), recipe.title_spec()
-    split = material.split
     return Manifest(
         format_version=1,
-        encoder_id=compute_encoder_id(digests, specs, picture_spec, title_spec),
-        picture=picture_spec,
-        title=title_spec,
+        encoder_id=compute_encoder_id(digests, specs, picture, title),
+        picture=picture,
+        title=title,
         encoders=specs,
         weights=fitted.weights,
         decisions=fitted.decisions,
         gallery_size=fitted.gallery_size,
         metrics={},
-        provenance={
-            "data": f"sha256:{material.catalogue.fingerprint()}",
-            "postings": f"{len(split.train)} train, {len(split.validation)} validation, {len(split.test)} test",
-            "picture_backbone": f"{picture.architecture} from {picture.source}",
-            "title_backbone": title.source,
-            "recipe": recipe.describe(),
-            **{f"version_{name}": text for name, text in describe_environment().items()},
-        },
+        provenance=provenance,
     )
 
 

@@ -88,7 +88,7 @@ def _lines(path: Path) -> Iterator[str]:
     try:
         with path.open("rb") as file:
             for number, line in enumerate(file, 1):
-                if number == 1 and line.startswith((b"\xff\xfe", b"\xfe\xff")):
+                if number == 1 and (line.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in line):
                     raise FeedError(f"{path} is UTF-16: save it as UTF-8")
                 yield line.decode("utf-8-sig" if number == 1 else "utf-8")
     except UnicodeDecodeError as exc:

@@ -34,7 +34,7 @@ def test_a_backbone_ends_with_its_pooled_features(architecture: str, features: i
 def test_a_saved_backbone_comes_back(tmp_path: Path) -> None:
     """Written as float16 and read again, the shipped backbone has the same weights and the same normalisation."""
     shipped = load_picture_backbone(PictureArchitecture.MOBILENET_V2, "shipped")
-    save_picture_backbone(shipped, tmp_path / "copy.safetensors", "a test")
+    save_picture_backbone(shipped, tmp_path / "copy.safetensors", shipped.seen, "a test")
     again = load_picture_backbone(PictureArchitecture.MOBILENET_V2, str(tmp_path / "copy.safetensors"))
     assert (again.mean, again.std) == (shipped.mean, shipped.std) == ((0.5,) * 3, (0.5,) * 3)
     for name, tensor in shipped.network.state_dict().items():

@@ -1,10 +1,8 @@
 """From postings.csv to a bundle, as a stranger does it: by the command, with what the repository ships."""
 
 import csv
-import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,46 +15,7 @@ from model_training.sample.catalogue import draw_catalogue
 from service.bundle.bundle import Bundle, load_bundle
 from service.bundle.picture import decode_picture, picture_tensor
 from service.bundle.views import Goal
-
-COMMAND = Path(sys.executable).with_name("kembar-train")
-QUICK = ["--image-size", "96", "--epochs", "2"]
-
-
-def run(*arguments: str | Path, expect: int = 0) -> subprocess.CompletedProcess[str]:
-    """Run kembar-train as a person does, with every hub out of reach."""
-    offline = {**os.environ, "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run([COMMAND, *arguments], capture_output=True, text=True, env=offline, check=False, timeout=170)
-    assert done.returncode == expect, done.stderr
-    return done
-
-
-@pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A drawn catalogue with two bad rows: a picture that is none, and a missing file without a title."""
-    folder = tmp_path_factory.mktemp("shop")
-    draw_catalogue(folder, products=40, seed=11)
-    (folder / "images" / "broken.jpg").write_bytes(b"not a picture")
-    with (folder / "postings.csv").open("a", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["broken-picture", "broken.jpg", "0" * 16, "Mug with a broken picture", "9999"])
-        writer.writerow(["no-picture", "nowhere.jpg", "0" * 16, "", "9999"])
-    return folder
-
-
-@pytest.fixture(scope="module")
-def trained(shop: Path) -> tuple[Path, subprocess.CompletedProcess[str]]:
-    """The bundle that the command wrote, and what it said."""
-    done = run(
-        "train", shop / "postings.csv", "--images", shop / "images",
-        "--out", shop / "bundle", "--cache", shop / "cache", *QUICK,
-    )  # fmt: skip
-    return shop / "bundle", done
-
-
-@pytest.fixture(scope="module")
-def bundle(trained: tuple[Path, subprocess.CompletedProcess[str]]) -> Bundle:
-    """The same bundle, loaded."""
-    return load_bundle(trained[0], threads=1)
+from tests.model_training.train_command import run, training
 
 
 def test_a_stranger_trains_a_bundle_that_serves(bundle: Bundle) -> None:
@@ -71,17 +30,9 @@ def test_a_stranger_trains_a_bundle_that_serves(bundle: Bundle) -> None:
         assert list(decision.calibration.probabilities) == sorted(decision.calibration.probabilities)
 
 
-def test_bad_rows_are_one_line_each_and_counted(trained: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
-    """A missing file and a broken picture are named; the run goes on and says how many rows were left out."""
-    said = trained[1].stderr
-    assert [line for line in said.splitlines() if "no-picture" in line and "nowhere.jpg" in line]
-    assert [line for line in said.splitlines() if line.startswith("picture broken.jpg left out")]
-    assert "1 rows left out" in said
-
-
 def test_training_and_serving_see_the_same_tensor(bundle: Bundle, shop: Path) -> None:
     """The golden pictures' vectors follow from the served preprocessing alone, and a seller's copy is near its twin."""
-    with (shop / "postings.csv").open(encoding="utf-8") as file:
+    with (shop / "postings.csv").open(encoding="utf-8-sig") as file:
         rows = [row for row in csv.DictReader(file) if row["label_group"] == "0"]
     pictures = [(shop / "images" / row["image"]).read_bytes() for row in rows]
     spec = bundle.manifest.picture
@@ -90,10 +41,11 @@ def test_training_and_serving_see_the_same_tensor(bundle: Bundle, shop: Path) ->
     assert np.allclose(vectors, np.concatenate([bundle.image.encode(tensor[None]) for tensor in tensors]), atol=1e-4)
 
 
-def test_evaluate_prints_the_query_only_row_and_beats_it(bundle: Bundle, shop: Path) -> None:
-    """The table has the four F1s; the joint view's f1_mean lies above answering nothing but the query."""
+def test_evaluate_prints_the_query_only_row_and_beats_it(bundle: Bundle, shop: Path, tmp_path: Path) -> None:
+    """On products that training never saw, the joint view's f1_mean lies above answering nothing but the query."""
+    draw_catalogue(tmp_path, products=12, seed=12)
     said = run(
-        "evaluate", bundle.path, shop / "postings.csv", "--images", shop / "images", "--cache", shop / "cache"
+        "evaluate", bundle.path, tmp_path / "postings.csv", "--images", tmp_path / "images", "--cache", shop / "cache"
     ).stdout
     rows = {line.split("|")[1].strip(): line.split("|") for line in said.splitlines()}
     assert "f1_mean" in rows["views"][4]
@@ -129,28 +81,21 @@ def test_a_bundle_of_two_views_on_other_data_is_reported_too(shop: Path) -> None
 
 
 def test_one_seed_makes_one_bundle(bundle: Bundle, shop: Path, tmp_path: Path) -> None:
-    """Trained again from nothing, and again from the first run's cache, the bundle is the same to the byte."""
-    for cache, out in ((tmp_path / "cache", "anew"), (shop / "cache", "resumed")):
-        run(
-            "train", shop / "postings.csv", "--images", shop / "images", "--out", tmp_path / out, "--cache", cache,
-            *QUICK,
-        )  # fmt: skip
-        assert load_bundle(tmp_path / out, threads=1).fingerprint == bundle.fingerprint, out
+    """Trained again from the first run's cache, the bundle is the same to the byte; `test_bad_input` trains anew."""
+    run(*training(shop, tmp_path / "again", shop / "cache"))
+    assert load_bundle(tmp_path / "again", threads=1).fingerprint == bundle.fingerprint
 
 
 def test_a_bundle_is_never_overwritten(trained: tuple[Path, subprocess.CompletedProcess[str]], shop: Path) -> None:
     """Where the bundle's place is taken the command stops before any work, in one line."""
-    done = run("train", shop / "postings.csv", "--images", shop / "images", "--out", trained[0], expect=1)
+    done = run(*training(shop, trained[0], shop / "cache"), expect=1)
     assert done.stderr.strip().splitlines()[-1].endswith("give another --out, or remove it")
 
 
 def test_too_small_a_catalogue_leaves_nothing_behind(tmp_path: Path) -> None:
     """Too few groups: one clear line, and no half-written bundle where one is expected."""
     draw_catalogue(tmp_path / "few", products=3, seed=1)
-    done = run(
-        "train", tmp_path / "few" / "postings.csv", "--images", tmp_path / "few" / "images",
-        "--out", tmp_path / "out" / "bundle", "--cache", tmp_path / "cache", expect=1,
-    )  # fmt: skip
+    done = run(*training(tmp_path / "few", tmp_path / "out" / "bundle", tmp_path / "cache"), expect=1)
     assert "expected at least 10 groups" in done.stderr
     assert list((tmp_path / "out").iterdir()) == []
 
