@@ -15,7 +15,7 @@ PIP = $(BIN)/pip install --disable-pip-version-check $(shell test -t 2 || echo -
 NO_PACKAGES = { echo; echo "The packages could not all be installed; pip's reason stands above. Without a network, name a" \
   "mirror in pip's own settings; the disk needs 600 MB. The same command goes on from here."; exit 1; }
 
-.PHONY: run setup test lint check bench demo-bundle clean
+.PHONY: run setup test lint check bench growth demo-bundle clean
 
 # --- run ---------------------------------------------------------------------------------------------------------
 
@@ -84,6 +84,10 @@ bench: setup
 	@set -e; for name in $(BENCHMARKS); do \
 	  echo "== $$name"; $(BIN)/python -m benchmarks.$$name --json .cache/benchmarks/$$name.json; \
 	done
+
+## Precision and recall while the catalogue grows to 100,000 postings: a table, and the README's plot. About an hour.
+growth: setup
+	@$(BIN)/python -m benchmarks.growth "$(BUNDLE)" --plot docs/growth.svg
 
 # The shipped bundle, made anew beside its place. REAL and WEIGHTS are material that the repository does not hold.
 REAL ?= ../shared/data

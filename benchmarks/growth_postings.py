@@ -1,16 +1,16 @@
 """
 The postings that `benchmarks.growth` grows a catalogue of: drawn in parts, and real ones, each encoded once and kept.
 
-    python -m benchmarks.growth_postings [--size 100000]
+    python -m benchmarks.growth_postings 100000
 
 draws ahead of time what a catalogue of that size needs: 37 CPU minutes and 2 GB for 100,000. A broken run goes on with
 the part it stood at.
 """
 
-import argparse
 import dataclasses
 import fcntl
 import shutil
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -54,7 +54,7 @@ class Postings:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def take(self, rows: NDArray[np.int64]) -> "Postings":
+    def take(self, rows: NDArray[np.int64] | slice) -> "Postings":
         """The postings of these rows, in this order."""
         columns = (self.ids[rows], self.titles[rows], self.groups[rows], self.pictures[rows])
         return Postings(*columns, {view: vectors[rows] for view, vectors in self.vectors.items()})
@@ -81,7 +81,7 @@ def draw_parts(postings: int, cache: Path) -> list[Path]:
             print(f"part {number + 1} of {len(folders)} is drawn", flush=True)
             _draw_part(folder, SEED + number)
     with tempfile.TemporaryDirectory() as head:  # a smaller catalogue is the head of a larger one
-        draw_catalogue(Path(head), products=1, seed=SEED)
+        draw_catalogue(Path(head), products=0, seed=SEED, postings=1)
         if not (folders[0] / "postings.csv").read_bytes().startswith((Path(head) / "postings.csv").read_bytes()):
             raise SystemExit(f"{cache}: drawn by another version of kembar-train sample; remove it and run again")
     return folders
@@ -127,12 +127,5 @@ def _encode(bundle: Bundle, kept: Path, source: tuple[str, Path]) -> Postings:
         return Postings(*(arrays[f"arr_{number}"] for number in range(4)), views)
 
 
-def main() -> None:
-    """Draw."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--size", type=int, default=100_000)
-    draw_parts(parser.parse_args().size, CACHE)
-
-
 if __name__ == "__main__":
-    main()
+    draw_parts(int(sys.argv[1]), CACHE)
