@@ -85,7 +85,7 @@ bench: setup
 	  echo "== $$name"; $(BIN)/python -m benchmarks.$$name --json .cache/benchmarks/$$name.json; \
 	done
 
-## Precision and recall while the catalogue grows to 100,000 postings: a table, and the README's plot. About an hour.
+## Precision and recall while the catalogue grows to 100,000 postings: a table, and the README's plot. Draws 2 GB at first.
 growth: setup
 	@$(BIN)/python -m benchmarks.growth "$(BUNDLE)" --plot docs/growth.svg
 
