@@ -48,9 +48,8 @@ def serve(as_json: bool, **given: str | bool | None) -> None:
     with listen(settings.host, settings.port) as listener:
         app = create_app(settings)
         admission: Admission = app.state.admission
-        hooks = Hooks(
-            _greet_as_json if as_json else _greet, stopping=admission.drain, must_stop=lambda: admission.storage_failed
-        )
+        greet = _greet_as_json if as_json else _greet
+        hooks = Hooks(greet, stopping=admission.drain, must_stop=lambda: admission.storage_failed)
         try:
             run(app, listener, settings.stop_seconds, hooks)
         except (BundleError, IndexFault) as exc:
