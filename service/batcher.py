@@ -61,14 +61,7 @@ class Lane(Generic[Item, Result]):
     """
 
     def __init__(
-        self,
-        name: str,
-        run: Run[Item, Result],
-        metrics: Metrics,
-        *,
-        workers: int,
-        max_batch: int,
-        ms_per_unit: float,
+        self, name: str, run: Run[Item, Result], metrics: Metrics, *, workers: int, max_batch: int, ms_per_unit: float
     ) -> None:
         """`run` gives a result per item, in order; `ms_per_unit` of cost is a first guess, measured from then on."""
         self.name, self._run, self._metrics = name, run, metrics

@@ -34,13 +34,7 @@ class PostingEncoder:
     """The lanes of decoding and of both encoders. Called from the event loop, which it never blocks."""
 
     def __init__(
-        self,
-        bundle: Bundle,
-        *,
-        threads: int,
-        stored_side: int,
-        require_room: Callable[[], None],
-        metrics: Metrics,
+        self, bundle: Bundle, *, threads: int, stored_side: int, require_room: Callable[[], None], metrics: Metrics
     ) -> None:
         self._bundle, self._stored_side, self._require_room = bundle, stored_side, require_room
         specs = bundle.manifest.encoders

@@ -43,11 +43,7 @@ class Matcher:
         )
 
     async def match(
-        self,
-        query: Candidate | Posting,
-        options: MatchOptions,
-        exclude: Collection[str],
-        offset: int = 0,
+        self, query: Candidate | Posting, options: MatchOptions, exclude: Collection[str], offset: int = 0
     ) -> MatchAnswer:
         """The postings that show the same product as the query, the `offset` best of them left out."""
         # One more than any call may ask for, so that "there are more" is seen, and the best below the threshold too.
