@@ -58,29 +58,44 @@ def export_encoders(
         ParityError: a graph does not give what torch gives.
     """
     image, image_parity = _export_image(stage, pictures, material)
+    title, figures = export_titles(stage, titles, backbone, material, recipe)
+    corpus = {title for row in material.split.train if (title := material.catalogue.titles[row]) is not None}
+    np.save(stage / lexical.SPEC.file, lexical.learn_rarity(sorted(corpus)), allow_pickle=False)
+    return ShippedEncoders(
+        image=image,
+        title=title,
+        lexical=lexical.read_lexical(stage / lexical.SPEC.file),
+        figures={"image_parity": round(image_parity, 7), **figures},
+    )
+
+
+def export_titles(
+    stage: Path, titles: TitleNetwork, backbone: TitleBackbone, material: Material, recipe: Recipe
+) -> tuple[TitleEncoder, Mapping[str, float]]:
+    """
+    Write the title graph, in eight bits where that costs little, and its tokenizer into `stage`.
+
+    Returns:
+        The encoder, and the figures behind the choice of its precision.
+
+    Raises:
+        ParityError: the graph does not give what torch gives.
+    """
     (stage / TOKENIZER).write_text(backbone.tokenizer_json, encoding="utf-8")
     with tempfile.TemporaryDirectory() as folder:
-        exact, title_parity = _export_title(Path(folder) / "fp32.onnx", titles, backbone, material, recipe)
+        exact, parity = _export_title(Path(folder) / "fp32.onnx", titles, backbone, material, recipe)
         small = _quantise(Path(folder), exact, backbone, recipe)
         fp32_f1, int8_f1 = (_title_f1(encoder, material) for encoder in (exact, small))
         logger.info("title view on validation: f1_mean %.4f in fp32, %.4f in int8", fp32_f1, int8_f1)
         chosen, source = (small, "int8.onnx") if fp32_f1 - int8_f1 <= LARGEST_LOSS else (exact, "fp32.onnx")
         path = stage / "title_encoder.onnx"
         path.write_bytes((Path(folder) / source).read_bytes())
-    tokenizer = open_tokenizer(backbone, recipe.max_tokens)
-    corpus = {title for row in material.split.train if (title := material.catalogue.titles[row]) is not None}
-    np.save(stage / lexical.SPEC.file, lexical.learn_rarity(sorted(corpus)), allow_pickle=False)
-    return ShippedEncoders(
-        image=image,
-        title=TitleEncoder(path, chosen.spec, tokenizer, threads=_THREADS),
-        lexical=lexical.read_lexical(stage / lexical.SPEC.file),
-        figures={
-            "image_parity": round(image_parity, 7),
-            "title_parity": round(title_parity, 7),
-            "title_f1_mean_fp32": round(fp32_f1, 4),
-            "title_f1_mean_int8": round(int8_f1, 4),
-        },
-    )
+    encoder = TitleEncoder(path, chosen.spec, open_tokenizer(backbone, recipe.max_tokens), threads=_THREADS)
+    return encoder, {
+        "title_parity": round(parity, 7),
+        "title_f1_mean_fp32": round(fp32_f1, 4),
+        "title_f1_mean_int8": round(int8_f1, 4),
+    }
 
 
 def _export_image(stage: Path, network: PictureNetwork, material: Material) -> tuple[ImageEncoder, float]:

@@ -16,7 +16,6 @@ from model_training.recipe import Recipe
 
 Tokens = NDArray[np.int64]
 
-SEEDS, TITLES = 8, 2  # a batch: products, besides lookalikes of each, and titles of every one of them
 _DROPPED = 0.1  # share of a title's tokens that are left out, so that no single one decides
 _PIECES = 4  # a batch goes through by length: padded to its longest title, it takes twice as long
 _PEAK_RATE = 2e-4
@@ -48,10 +47,9 @@ def finetune_titles(
         return supervised_contrast(vectors, batch.groups, batch.components)
 
     run_one_cycle(
-        network,
+        [(network.body, _PEAK_RATE), (network.learner, _PEAK_RATE)],
         loss_of,
         steps=lookalikes.steps(recipe.title_finetune_epochs),
-        peak_rate=_PEAK_RATE,
         seed=recipe.seed,
         checkpoint=checkpoint,
         label="title fine-tuning",

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from model_training.backbones import PictureBackbone, TitleBackbone, freeze
 from model_training.features import TitleFeatures, compute_picture_features, compute_title_features, open_tokenizer
 from model_training.finetune import finetune
-from model_training.finetune_titles import SEEDS, TITLES, finetune_titles
+from model_training.finetune_titles import finetune_titles
 from model_training.learner import EmbeddingLearner
 from model_training.lookalikes import Lookalikes
 from model_training.material import Material
@@ -30,11 +30,11 @@ def learn_pictures(
     if recipe.finetune_epochs:
         train = _having(places, material.split.train)
         rows = places[train]
-        groups, components = material.catalogue.groups[train], material.components[train]
-        pixels, checkpoint = material.pixels.tensors, checkpoints / "finetune.pt"
         with torch.inference_mode():
             start = learner(torch.from_numpy(features[rows])).numpy()
-        finetune(backbone, learner, pixels, rows, groups, components, start, recipe, checkpoint)
+        groups, components = material.catalogue.groups[train], material.components[train]
+        lookalikes = Lookalikes(rows, groups, components, start, seeds=4, each=3)  # 48 pictures a batch
+        finetune(backbone, learner, material.pixels.tensors, lookalikes, recipe, checkpoints / "finetune.pt")
     return PictureNetwork(backbone, learner)
 
 
@@ -65,7 +65,7 @@ def _alike_by_title(titles: TitleFeatures, learner: EmbeddingLearner, material: 
         learned = learner(torch.from_numpy(titles.features[places[train]])).numpy()
     start = np.concatenate([learned, lexical.encode([texts[place] for place in places[train]])], axis=1)
     groups, components = material.catalogue.groups[train], material.components[train]
-    return Lookalikes(places[train], groups, components, start, seeds=SEEDS, each=TITLES)
+    return Lookalikes(places[train], groups, components, start, seeds=8, each=2)  # 64 titles a batch
 
 
 def _train_learner(

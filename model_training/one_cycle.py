@@ -1,7 +1,8 @@
 """The loop that fine-tuning runs: AdamW, one cycle of the rate, checkpoints from which it goes on as if unbroken."""
 
+import itertools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +18,10 @@ _CHECKPOINT_STEPS = 50
 
 
 def run_one_cycle(
-    network: nn.Module,
+    parts: Sequence[tuple[nn.Module, float]],
     loss_of: Callable[[np.random.Generator], torch.Tensor],
     *,
     steps: int,
-    peak_rate: float,
     seed: int,
     checkpoint: Path,
     label: str,
@@ -30,12 +30,15 @@ def run_one_cycle(
     Train what of a network asks for gradients, in place; goes on from the checkpoint where there is one.
 
     Args:
+        parts: of the network, each with the peak of its rate.
         loss_of: draws a batch and gives its loss; it must draw by the generator alone, which seed and step determine.
         steps: in all, those of the checkpoint included; label: said beside the progress bar.
     """
-    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, lr=peak_rate, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=peak_rate, total_steps=steps, pct_start=0.15)
+    network = nn.ModuleList([part for part, _ in parts])
+    rates = [rate for _, rate in parts]
+    learned = [[one for one in part.parameters() if one.requires_grad] for part in network]
+    optimizer = torch.optim.AdamW([{"params": own} for own in learned], weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=rates, total_steps=steps, pct_start=0.15)
     done = load_checkpoint(checkpoint, network, optimizer, schedule)
     mean_loss = 0.0
     bar = tqdm(range(done, steps), desc=label, initial=done, total=steps, unit="step", disable=None)
@@ -43,7 +46,7 @@ def run_one_cycle(
         loss = loss_of(np.random.default_rng([seed, step]))
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]  # torch does not type it
-        nn.utils.clip_grad_norm_(parameters, 1.0)
+        nn.utils.clip_grad_norm_(itertools.chain(*learned), 1.0)
         optimizer.step()
         schedule.step()
         mean_loss += (loss.item() - mean_loss) / min(step - done + 1, _CHECKPOINT_STEPS)

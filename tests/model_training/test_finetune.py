@@ -9,6 +9,7 @@ from torch import nn
 from model_training.backbones import freeze, load_picture_backbone
 from model_training.finetune import finetune
 from model_training.learner import EmbeddingLearner
+from model_training.lookalikes import Lookalikes
 from model_training.recipe import PictureArchitecture, Recipe
 
 
@@ -23,7 +24,8 @@ def tuned(checkpoint: Path, seed: int) -> nn.ModuleList:
     learner = EmbeddingLearner(backbone.features, 16)
     start = rng.normal(size=(12, 16)).astype(np.float32)
     recipe = Recipe(image_size=48, finetune_epochs=3, seed=seed)
-    finetune(backbone, learner, tensors, rows, groups, groups, start, recipe, checkpoint)
+    lookalikes = Lookalikes(rows, groups, groups, start, seeds=4, each=3)
+    finetune(backbone, learner, tensors, lookalikes, recipe, checkpoint)
     return nn.ModuleList([backbone.network, learner])
 
 
