@@ -9,11 +9,8 @@ import apsw
 from index.changes import Operation, Transaction
 from index.errors import DatabaseDamaged, StorageFull
 from index.faults import file_faults
-from index.flat import FlatIndex
-from index.highwater import HIGH_WATER, HighWater
-from index.pictures import Pictures
-from index.quarantine import Quarantine
-from index.store import Store
+from index.highwater import HIGH_WATER
+from index.opening import Parts
 
 logger = logging.getLogger(__name__)
 CHECKPOINT_FRAMES = 4_000  # of 4 KiB: bounds the log that a restart reads; more would make syncs of the database rarer
@@ -22,16 +19,13 @@ CHECKPOINT_FRAMES = 4_000  # of 4 KiB: bounds the log that a restart reads; more
 class Committer:
     """Owns everything that a commit touches. The writer thread alone calls it."""
 
-    def __init__(
-        self, store: Store, pictures: Pictures, high_water: HighWater, flat: FlatIndex, quarantine: Quarantine
-    ) -> None:
-        self._store, self._pictures, self._high_water = store, pictures, high_water
-        self._flat, self._quarantine = flat, quarantine
-        self._ledger = store.ledger()
+    def __init__(self, parts: Parts) -> None:
+        self._parts, self._store = parts, parts.store
+        self._ledger = parts.store.ledger()
         self._released: set[bytes] = set()
         self._frames = 0
         self._next_checkpoint = CHECKPOINT_FRAMES
-        store.connection.set_wal_hook(self._count_frames)
+        self._store.connection.set_wal_hook(self._count_frames)
 
     def commit(self, operations: Sequence[Operation[object]]) -> list[object]:
         """
@@ -49,14 +43,14 @@ class Committer:
             outcomes = [transaction.attempt(operation) for operation in operations]
             if transaction.pictures:
                 # First: a crash in between leaves a picture that nobody uses, never a posting whose picture was lost.
-                self._pictures.keep(transaction.pictures)
+                self._parts.pictures.keep(transaction.pictures)
             if transaction.ledger != self._ledger:
                 self._store.write_ledger(transaction.ledger)
         self._ledger = transaction.ledger
         self._released |= transaction.released
         if transaction.placements:
-            self._flat.apply(transaction.placements)
-            self._quarantine.release(placement.label for placement in transaction.placements)
+            self._parts.flat.apply(transaction.placements)
+            self._parts.quarantine.release(placement.label for placement in transaction.placements)
             self._mark(self._ledger.sequence)
         return outcomes
 
@@ -77,7 +71,7 @@ class Committer:
     def _mark(self, sequence: int) -> None:
         try:
             with file_faults(HIGH_WATER):
-                self._high_water.write(sequence)
+                self._parts.high_water.write(sequence)
         except StorageFull:
             logger.warning("no room for the high-water mark; the write itself is durable")
 
@@ -85,16 +79,16 @@ class Committer:
         if self._released:
             with self._store.faults():
                 unused = [digest for digest in self._released if not self._store.image_in_use(digest)]
-            self._pictures.remove(unused)
+            self._parts.pictures.remove(unused)
             self._released.clear()
 
     def _checkpoint(self, mode: int) -> None:
         self._next_checkpoint = self._frames + CHECKPOINT_FRAMES
         with file_faults(HIGH_WATER):
-            self._high_water.sync()
+            self._parts.high_water.sync()
         with self._store.faults(), suppress(apsw.BusyError):  # a reader that stays long: the next one gets further
             self._store.connection.wal_checkpoint(mode=mode)
-        self._pictures.checkpoint()
+        self._parts.pictures.checkpoint()
 
     def _count_frames(self, _connection: apsw.Connection, _database: str, frames: int) -> int:
         if frames < self._frames:

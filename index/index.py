@@ -27,7 +27,7 @@ class Index:
         """Called by `open`."""
         self._parts, self._dimensions = parts, dimensions
         self._searcher = Searcher(parts.flat, parts.reader, parts.quarantine, dimensions, weights)
-        self._committer = Committer(parts.store, parts.pictures, parts.high_water, parts.flat, parts.quarantine)
+        self._committer = Committer(parts)
         self._writer = Writer(self._committer)
         self._closing = threading.Lock()
         self._parts.resources.callback(self._finish)

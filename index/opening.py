@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """An open index in parts; `resources` closes them, the lock last."""
+    """An open index in parts; `resources` closes them, the lock last. Whoever holds them keeps the directory."""
 
     store: Store
     high_water: HighWater
