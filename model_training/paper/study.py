@@ -12,6 +12,7 @@ from model_training.backbones import freeze, load_picture_backbone, load_title_b
 from model_training.features import compute_picture_features, compute_title_features
 from model_training.material import prepare_material
 from model_training.recipe import Recipe
+from model_training.seen import refuse_seen
 from service.bundle.views import View
 
 _VALIDATION_SHARE = 0.2
@@ -48,6 +49,7 @@ def open_study(csv: Path, images: Path, recipe: Recipe, cache: Path) -> Study:
     computed = {View.IMAGE: compute_picture_features(picture, material.pixels, cache), View.TITLE: titles.features}
     groups = catalogue.groups[both]
     train, validation = split_groups(groups, seed=recipe.seed)
+    refuse_seen(picture.seen, catalogue, both[validation], f"the backbone {Path(recipe.picture_weights).name}")
     return Study(
         features={view: torch.from_numpy(computed[view][rows[view][both]]) for view in computed},
         groups=groups,
