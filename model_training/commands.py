@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from model_training.errors import TrainingError
+from model_training.paper.cell import PAPER
 from model_training.recipe import RECIPE, Recipe
 from model_training.sample.catalogue import draw_catalogue
 from service.bundle.errors import BundleError
@@ -54,10 +55,10 @@ _CACHE = click.option(
 
 
 _FIELDS = tuple(field.name for field in dataclasses.fields(Recipe))
-_PAPER = ("picture_backbone", "picture_weights", "title_backbone", "image_size", "max_tokens", "epochs", "seed")
+_PAPER_FIELDS = ("picture_backbone", "picture_weights", "title_backbone", "image_size", "max_tokens", "epochs", "seed")
 
 
-def _recipe_options(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def _recipe_options(defaults: Recipe, *names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """One option per field of `Recipe`, so that the two cannot part; click refuses what the field would."""
 
     def with_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -72,8 +73,8 @@ def _recipe_options(*names: str) -> Callable[[Callable[..., None]], Callable[...
             elif kind is float:
                 least = known.get("minimum", known.get("exclusiveMinimum"))
                 limits = click.FloatRange(least, known.get("maximum"), min_open="exclusiveMinimum" in known)
-            flag = f"--{field.name.replace('_', '-')}"
-            command = click.option(flag, type=limits, default=str(field.default), help=known["description"])(command)
+            flag, default = f"--{field.name.replace('_', '-')}", str(getattr(defaults, field.name))
+            command = click.option(flag, type=limits, default=default, help=known["description"])(command)
         return command
 
     return with_options
@@ -88,7 +89,7 @@ def _recipe_options(*names: str) -> Callable[[Callable[..., None]], Callable[...
 @click.option(
     "--notes", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Markdown for the model card."
 )
-@_recipe_options(*_FIELDS)
+@_recipe_options(Recipe(), *_FIELDS)
 def train(
     csv: Path,
     images: Path,
@@ -117,7 +118,7 @@ def train(
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder of the report.")
 @_CACHE
 @click.option("--seeds", type=click.IntRange(1), default=3, help="Runs of each loss in the comparison of losses.")
-@_recipe_options(*_PAPER)
+@_recipe_options(PAPER, *_PAPER_FIELDS)
 def paper(csv: Path, images: Path, out: Path, cache: Path, seeds: int, **options: str | float) -> None:
     """Run the whole grid of the paper on CSV and write its tables and figures.
 
