@@ -128,7 +128,7 @@ def answer_by_kembar(
                 write.result()
             for goal in GOALS:
                 answers = asyncio.run(_ask(matcher, asked, MatchOptions(goal=goal)))
-                found[goal.value, size] = count(answers, queries, catalogue.take(slice(size)))
+                found[goal.value, size] = count(answers, queries, catalogue)
         matcher.lane.close()
     return found
 

@@ -1,5 +1,6 @@
 """The growing catalogue of `benchmarks.growth`, its answers and figures, against loops over every pair."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -11,17 +12,27 @@ from benchmarks.growth_plot import LINES, draw_growth
 from benchmarks.growth_postings import Postings, draw_parts, encode_all, join
 from index.scoring import SCORE_DECIMALS
 from service.bundle.bundle import Bundle
+from service.bundle.decision import Decision
+from service.bundle.manifest import Calibration, GoalThreshold, ViewSetDecision
 from service.bundle.variants import variant_conflict
 from service.bundle.views import Goal
-from tests.service.fake_bundle import WEIGHTS, fake_bundle
+from tests.service.fake_bundle import THRESHOLDS, WEIGHTS, fake_bundle
 
 SIZES = (40, 90)
+FLAT = Calibration((0.0, 1.0), (0.0, 1.0))
 
 
 @pytest.fixture(scope="module")
 def bundle() -> Bundle:
-    """Tiny encoders."""
-    return fake_bundle()
+    """Tiny encoders, and thresholds so low that there is much to judge, which rise with the catalogue."""
+    fake = fake_bundle()
+    decisions = {
+        key: ViewSetDecision(
+            {goal: GoalThreshold(score - 0.4, -1, 1, 9, True, 0.2) for goal, score in goals.items()}, FLAT
+        )
+        for key, goals in THRESHOLDS.items()
+    }
+    return dataclasses.replace(fake, decision=Decision(WEIGHTS, decisions, gallery_size=30))
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +119,7 @@ def test_kembar_answers_as_its_decision_says_of_every_pair(catalogue, bundle: Bu
     found = growth.answer_by_kembar(bundle, queries, whole, SIZES)
     assert found.keys() == {(goal.value, size) for goal in GOALS for size in SIZES}
     halves = {view: rows.astype(np.float16).astype(float) for view, rows in whole.vectors.items()}
+    ruled_out = 0
     for (goal, size), outcome in found.items():
         for query in range(len(queries)):
             answered = []
@@ -120,10 +132,13 @@ def test_kembar_answers_as_its_decision_says_of_every_pair(catalogue, bundle: Bu
                 is_near = bundle.decision.fuse(scores) >= bundle.decision.score_needed(
                     frozenset(scores), Goal(goal), size
                 )
-                if is_near and not ("title" in scores and variant_conflict(queries.titles[query], whole.titles[row])):
+                contradicts = "title" in scores and bool(variant_conflict(queries.titles[query], whole.titles[row]))
+                ruled_out += is_near and contradicts
+                if is_near and not contradicts:
                     answered.append(whole.groups[row] == queries.groups[query])
             assert (outcome.answers[query], outcome.hits[query]) == (len(answered), sum(answered))
             assert outcome.truth[query] == (whole.groups[:size] == queries.groups[query]).sum()
+    assert ruled_out > 0
     assert found["balanced", 90].answers.sum() > found["balanced", 90].hits.sum() > 0
 
 
