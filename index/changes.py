@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias, TypeVar
 
-from index.errors import CorruptRow, IndexFault, RevisionMismatch, StorageFailed, UnknownPosting
+from index.errors import CorruptRow, IndexFault, StorageFailed, UnknownPosting
 from index.flat import Placement
 from index.postings import ANY, Precondition, Written
 from index.rows import Content, Row
@@ -55,7 +55,7 @@ class Transaction:
         stored = self.store.row(posting_id)
         if stored is None:
             raise UnknownPosting("no posting has this id; put it first")
-        _check(precondition, stored)
+        precondition.require(stored.sequence)
         return self._write(edit(stored.content), stored)
 
     def delete(self, posting_id: bytes, precondition: Precondition) -> bool:
@@ -76,7 +76,7 @@ class Transaction:
                 raise
             self._take_out_damaged(posting_id)
             return None
-        _check(precondition, stored)
+        precondition.require(None if stored is None else stored.sequence)
         return stored
 
     def _write(self, content: Content, stored: Row | None) -> Written:
@@ -109,12 +109,3 @@ class Transaction:
 
 
 Operation: TypeAlias = Callable[[Transaction], T]
-
-
-def _check(precondition: Precondition, stored: Row | None) -> None:
-    if precondition.must_not_exist and stored is not None:
-        raise RevisionMismatch(f"expected no posting of this id, got one of revision {stored.sequence}")
-    if (precondition.must_exist or precondition.revisions is not None) and stored is None:
-        raise RevisionMismatch("expected a posting of this id, got none")
-    if precondition.revisions is not None and stored is not None and stored.sequence not in precondition.revisions:
-        raise RevisionMismatch(f"expected a revision of {sorted(precondition.revisions)}, got {stored.sequence}")

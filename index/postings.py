@@ -8,6 +8,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from index.errors import RevisionMismatch
+
 Scalar: TypeAlias = bool | int | float | str | None
 JsonValue: TypeAlias = "Scalar | list[JsonValue] | dict[str, JsonValue]"
 UnitVector: TypeAlias = NDArray[np.float16] | NDArray[np.float32]
@@ -88,6 +90,15 @@ class Precondition:
     revisions: frozenset[int] | None = None
     must_exist: bool = False
     must_not_exist: bool = False
+
+    def require(self, revision: int | None) -> None:
+        """Raises RevisionMismatch where it does not hold for a posting of this revision; None is no posting."""
+        if self.must_not_exist and revision is not None:
+            raise RevisionMismatch(f"expected no posting of this id, got one of revision {revision}; choose another id")
+        if (self.must_exist or self.revisions is not None) and revision is None:
+            raise RevisionMismatch("expected a posting of this id, got none; put it without a condition")
+        if self.revisions is not None and revision not in self.revisions:
+            raise RevisionMismatch(f"expected a revision of the condition's, got {revision}; get it and decide anew")
 
 
 ANY = Precondition()

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from index.errors import CorruptRow, IndexFault, RevisionMismatch, StorageFailed, UnknownPosting
+from index.errors import CorruptRow, IndexFault, StorageFailed, UnknownPosting
 from index.index import Index
 from index.postings import ANY, Draft, Patch, Posting, Precondition, Written
 from service.batcher import Priority
@@ -91,7 +91,8 @@ class Catalogue:
             if precondition != ANY:
                 raise  # there is no telling which revision it has
             return None  # putting it again is the cure
-        _require(precondition, old)
+        # The write looks again, in its transaction; looking here saves the encoding of what would be refused.
+        precondition.require(None if old is None else old.revision)
         return old
 
     async def _reusable(self, old: Posting, digest: str | None, title: str | None) -> dict[str, Vector]:
@@ -108,14 +109,6 @@ class Catalogue:
             return not self._encoder.keeps_pictures or bool(self._index.picture(posting_id))
         except IndexFault:
             return False  # a picture that was lost comes back with the posting
-
-
-def _require(precondition: Precondition, old: Posting | None) -> None:
-    # The index looks again within its transaction; looking here saves the encoding of what would be refused.
-    wanted, revision = precondition.revisions, None if old is None else old.revision
-    forbidden = precondition.must_exist if old is None else precondition.must_not_exist
-    if forbidden or (wanted is not None and revision not in wanted):
-        raise RevisionMismatch("expected the posting as the precondition names it; get it and decide anew")
 
 
 def _vectors(posting: Posting) -> dict[str, Vector]:
