@@ -75,7 +75,9 @@ def test_triplet_loss_is_the_mean_violation() -> None:
 def test_arcface_is_equation_3_without_the_tied_products() -> None:
     """Each posting pays -log softmax of its own centre, an angle of .5 further off, over all products but those that
     share a super-component with its own."""
-    vectors, start = unit_rows(9, 4, 6), unit_rows(9, 4, 7)
+    start = unit_rows(9, 4, 7)
+    start[5] = start[2]  # products 1 and 2 look alike, so that leaving one out is seen
+    vectors = F.normalize(start + unit_rows(9, 4, 6), dim=1)
     arcface = ArcFace(start, GROUPS, COMPONENTS)
     centres = [F.normalize(start[product == GROUPS].sum(0), dim=0) for product in range(5)]
     paid = []
