@@ -1,5 +1,6 @@
 """An index per test, opened as often as the test likes."""
 
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -9,6 +10,14 @@ from index.index import Index
 from tests.index.oracle import DIMENSIONS, WEIGHTS
 
 OpenIndex = Callable[..., Index]
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """In memory where there is some: what reaches the disk is told by the power cuts, which bring a disk of theirs."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None, prefix="kembar-") as place:
+        yield Path(place)
 
 
 @pytest.fixture

@@ -64,9 +64,9 @@ class Ext4:
 
 
 @pytest.fixture
-def ext4(tmp_path: Path) -> Iterator[Ext4]:
+def ext4(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ext4]:
     """A mounted file system, where this user may mount one."""
-    disk = Ext4(tmp_path)
+    disk = Ext4(tmp_path_factory.mktemp("power"))
     if not (disk.run("mkfs.ext4", "-q", "-F", str(disk.image)) and disk.mount()):
         pytest.skip("cutting the power needs root, loop devices and mkfs.ext4")
     yield disk
