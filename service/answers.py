@@ -1,6 +1,6 @@
 """What the routes answer, as frozen dataclasses; they are also the answer schemas of the OpenAPI document."""
 
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
@@ -15,7 +15,7 @@ from service.bundle import picture_header
 from service.bundle.manifest import Calibration, GoalThreshold
 from service.bundle.picture_checks import MAX_IMAGE_BYTES
 from service.bundle.title import MAX_TITLE_CODE_POINTS
-from service.bundle.views import Goal, View
+from service.bundle.views import Goal
 from service.posting_ids import MAX_ID_BYTES
 from service.problems import Problem
 
@@ -196,11 +196,6 @@ class Readiness:
     ready: bool
     status: str
     checks: Mapping[str, Check]
-
-
-def in_order(views: Container[str]) -> tuple[str, ...]:
-    """The names of the views that are there, as every answer orders them."""
-    return tuple(str(view) for view in View if view in views)
 
 
 def json_bytes(answer: object) -> bytes:

@@ -38,12 +38,12 @@ def create_app(settings: Settings) -> FastAPI:
 
 def build_app(settings: Settings, load: Loader) -> FastAPI:
     """As `create_app`, with another way to come by a bundle."""
-    admission, metrics = Admission(settings.upload_budget_mib * 1024 * 1024, settings.max_queued_ms), Metrics()
+    admission = Admission(settings.upload_budget_mib * 1024 * 1024, settings.max_queued_ms)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[Mapping[str, Services]]:
         with ExitStack() as opened:
-            services = await asyncio.to_thread(_open, settings, load, admission, metrics, opened)
+            services = await asyncio.to_thread(_open, settings, load, admission, opened)
             try:
                 yield {"services": services}
             finally:
@@ -60,7 +60,7 @@ def build_app(settings: Settings, load: Loader) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.admission = admission
-    app.add_middleware(Exchanges, admission=admission, metrics=metrics)
+    app.add_middleware(Exchanges)
     app.add_exception_handler(HTTPException, _pass_on)
     routers = [part.router for part in (matches, postings, bulk, model, health, page)]
     for router in (*routers, page.docs_router) if settings.docs else routers:
@@ -69,7 +69,7 @@ def build_app(settings: Settings, load: Loader) -> FastAPI:
     return app
 
 
-def _open(settings: Settings, load: Loader, admission: Admission, metrics: Metrics, opened: ExitStack) -> Services:
+def _open(settings: Settings, load: Loader, admission: Admission, opened: ExitStack) -> Services:
     threads = settings.threads or granted_threads()
     bundle = load(settings, threads)
     index = Index.open(
@@ -80,6 +80,7 @@ def _open(settings: Settings, load: Loader, admission: Admission, metrics: Metri
         accept_loss=settings.accept_loss,
     )
     opened.callback(index.close)
+    metrics = Metrics()
     encoder = PostingEncoder(
         bundle,
         threads=threads,
@@ -90,15 +91,21 @@ def _open(settings: Settings, load: Loader, admission: Admission, metrics: Metri
     opened.callback(encoder.close)
     matcher = Matcher(index, bundle.decision, bundle.fingerprint, threads=threads, metrics=metrics)
     opened.callback(matcher.lane.close)
-    lanes = admission.lanes = (*encoder.lanes(), matcher.lane)
-    metrics.watch("kembar_index_postings", "Postings served.", "view_set", index.counts)
-    metrics.watch("kembar_queue_length", "Jobs waiting.", "lane", lambda: {lane.name: lane.waiting for lane in lanes})
+    admission.lanes = (*encoder.lanes(), matcher.lane)
     catalogue = Catalogue(index, encoder, admission.fail, metrics)
     services = Services(bundle, index, encoder, catalogue, matcher, admission, BulkGate(), metrics, settings.data_dir)
-    metrics.model(bundle.fingerprint, bundle.manifest.encoder_id)
-    metrics.watch_count("kembar_index_damaged", "Rows found damaged and not served.", index.quarantined)
-    metrics.watch("kembar_ready", "1 where a check of /readyz is well.", "check", lambda: _well(services))
+    _watch(services)
     return services
+
+
+def _watch(services: Services) -> None:
+    """What the metrics say about the parts is read from them when somebody asks."""
+    metrics, index, lanes = services.metrics, services.index, services.admission.lanes
+    metrics.model(services.bundle.fingerprint, services.bundle.manifest.encoder_id)
+    metrics.watch("kembar_index_postings", "Postings served.", "view_set", index.counts)
+    metrics.watch_count("kembar_index_damaged", "Rows found damaged and not served.", index.quarantined)
+    metrics.watch("kembar_queue_length", "Jobs waiting.", "lane", lambda: {lane.name: lane.waiting for lane in lanes})
+    metrics.watch("kembar_ready", "1 where a check of /readyz is well.", "check", lambda: _well(services))
 
 
 def _well(services: Services) -> Mapping[str, float]:

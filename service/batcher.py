@@ -80,7 +80,7 @@ class Lane(Generic[Item, Result]):
         """Wait for an item to pass, without blocking the event loop; who gives up leaves the queue."""
         done = await asyncio.wrap_future(self.submit(item, cost, priority))
         for stage, seconds in ((QUEUE, done.waited_s), (self.name, done.ran_s)):
-            self._metrics.stages.labels(stage).observe(seconds)
+            self._metrics.stage_seconds.labels(stage).observe(seconds)
             spend(stage, seconds)
         return done.result
 
@@ -164,7 +164,7 @@ class Lane(Generic[Item, Result]):
             self._fail_or_split(batch, exc)
             return
         ran = time.monotonic() - started
-        self._metrics.batches.labels(self.name).observe(len(batch))
+        self._metrics.batch_sizes.labels(self.name).observe(len(batch))
         self.fault = None
         self._settle(batch, ran)
         for job, result in zip(batch, results, strict=True):

@@ -11,10 +11,8 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.admission import Admission
 from service.bodies import content_length
 from service.errors import DeadlinePassed, MalformedHeader
-from service.metrics import Metrics
 from service.problems import kind_of, problem_response
 from service.services import Services
 from service.stages import begin, elapsed_ms, server_timing
@@ -33,8 +31,8 @@ _CLIENT_GONE = 499  # nginx's number; nobody reads the answer, the log and the m
 class Exchanges:
     """The outermost layer of the app; whatever is raised beneath it becomes a problem document here."""
 
-    def __init__(self, app: ASGIApp, admission: Admission, metrics: Metrics) -> None:
-        self._app, self._admission, self._metrics = app, admission, metrics
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -66,12 +64,12 @@ class Exchanges:
             return
         # Only what will queue; a bulk load is slowed down line by line, not refused.
         if (exchange.has_body or exchange.path.endswith("/matches")) and exchange.path != BULK_PATH:
-            self._admission.require_room()
-        with self._admission.let_in(content_length(exchange.headers) if exchange.has_body else 0):
+            exchange.services.admission.require_room()
+        with exchange.services.admission.let_in(content_length(exchange.headers) if exchange.has_body else 0):
             await self._app(exchange.scope, exchange.receive, exchange.send)
 
     async def _refuse(self, exchange: "_Exchange", exc: Exception) -> None:
-        self._metrics.problems.labels(kind_of(exc).slug).inc()
+        exchange.services.metrics.problems.labels(kind_of(exc).slug).inc()
         response = problem_response(exc, exchange.request_id)
         if exchange.status is None:  # an answer that has begun is cut off instead: the server closes the connection
             await response(exchange.scope, exchange.receive, exchange.send)
@@ -79,7 +77,7 @@ class Exchanges:
     def _account(self, exchange: "_Exchange", ms: float) -> None:
         route = getattr(exchange.scope.get("route"), "path", "unmatched")
         status = int(_CLIENT_GONE if exchange.gone else exchange.status or HTTPStatus.INTERNAL_SERVER_ERROR)
-        self._metrics.request(route, exchange.scope["method"], status, ms / 1e3)
+        exchange.services.metrics.request(route, exchange.scope["method"], status, ms / 1e3)
         fields = {
             "request_id": exchange.request_id,
             "method": exchange.scope["method"],

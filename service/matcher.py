@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from index.index import Index
 from index.postings import Hit, JsonValue, Posting
 from index.scoring import cosine, unit_float64
-from service.answers import CompareAnswer, Match, MatchAnswer, Rejected, Verdict, in_order
+from service.answers import CompareAnswer, Match, MatchAnswer, Rejected, Verdict
 from service.batcher import Lane, Priority, run_calls
 from service.bundle.decision import Decision
 from service.bundle.variants import variant_conflict
-from service.bundle.views import Goal, View
+from service.bundle.views import Goal, View, in_order
 from service.metrics import Metrics
 from service.schemas import MAX_MATCHES, MatchOptions
 from service.stages import elapsed_ms

@@ -25,10 +25,10 @@ class Metrics:
         self._duration = Histogram(
             "kembar_request_seconds", "From head to end of answer.", ["route"], buckets=_SECONDS, registry=registry
         )
-        self.stages = Histogram(
+        self.stage_seconds = Histogram(
             "kembar_stage_seconds", "Time in each stage.", ["stage"], buckets=_SECONDS, registry=registry
         )
-        self.batches = Histogram("kembar_batch_size", "Run together.", ["lane"], buckets=_SIZES, registry=registry)
+        self.batch_sizes = Histogram("kembar_batch_size", "Run together.", ["lane"], buckets=_SIZES, registry=registry)
         self.problems = Counter("kembar_problems", "Problems answered.", ["type"], registry=registry)
         self.matches = Histogram("kembar_matches", "Matches per answer.", buckets=_MATCHES, registry=registry)
         self._writes = Counter("kembar_writes", "Writes acknowledged.", ["change"], registry=registry)

@@ -1,6 +1,6 @@
 """Views, and the sets of views that two postings share."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from enum import StrEnum
 
 
@@ -24,12 +24,16 @@ class Goal(StrEnum):
     RECALL_90 = "recall_90"
 
 
+def in_order(views: Container[str]) -> tuple[str, ...]:
+    """The names of the views that are there, in the one order of all answers and files."""
+    return tuple(str(view) for view in View if view in views)
+
+
 def view_set_key(views: Iterable[str]) -> str:
     """
-    Name a set of views in one fixed order, as bundle.json does.
+    Name a set of views, as bundle.json does.
 
     >>> view_set_key({"title", "image"})
     'image+title'
     """
-    present = set(views)
-    return "+".join(view for view in View if view in present)
+    return "+".join(in_order(set(views)))

@@ -5,7 +5,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service import openapi
-from service.answers import LimitsAnswer, ModelAnswer, in_order, json_answer
+from service.answers import LimitsAnswer, ModelAnswer, json_answer
+from service.bundle.views import in_order
 from service.requests import no_query
 from service.routes.examples import MODEL
 from service.services import services_of

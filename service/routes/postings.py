@@ -11,9 +11,10 @@ from starlette.responses import Response
 from index.index import Index
 from index.postings import Posting
 from service import openapi
-from service.answers import MatchAnswer, Page, PostingAnswer, WrittenAnswer, in_order, json_answer
+from service.answers import MatchAnswer, Page, PostingAnswer, WrittenAnswer, json_answer
 from service.batcher import Priority
 from service.bundle.picture import thumbnail
+from service.bundle.views import in_order
 from service.catalogue import Stored
 from service.matcher import Candidate
 from service.posting_ids import cursor_of, path_id
