@@ -1,7 +1,7 @@
 """From view scores to a fused score, a probability and a verdict."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -44,11 +44,11 @@ class Decision:
         total = sum(self.weights[view] for view in scores)
         return round(sum(self.weights[view] * score for view, score in scores.items()) / total, 6)
 
-    def threshold(self, views: Mapping[str, float] | frozenset[str], goal: Goal) -> GoalThreshold:
+    def threshold(self, views: Iterable[str], goal: Goal) -> GoalThreshold:
         """The learned threshold for these shared views."""
         return self._decisions[view_set_key(views)].thresholds[goal]
 
-    def score_needed(self, views: Mapping[str, float] | frozenset[str], goal: Goal, gallery_size: int) -> float:
+    def score_needed(self, views: Iterable[str], goal: Goal, gallery_size: int) -> float:
         """The fused score from which a posting counts among so many."""
         return score_needed(self.threshold(views, goal), self._gallery_size, gallery_size)
 
@@ -56,9 +56,7 @@ class Decision:
         """Whether what contradicts in two titles (`service.bundle.variants`) rules a match out."""
         return bool(conflict) and goal in REJECTING
 
-    def probability(
-        self, views: Mapping[str, float] | frozenset[str], score: float, conflict: Sequence[str] = ()
-    ) -> float:
+    def probability(self, views: Iterable[str], score: float, conflict: Sequence[str] = ()) -> float:
         """
         The calibrated chance, 0..1, rounded to 1e-6, that two postings show one product, given their fused score and
         what contradicts in their titles.
