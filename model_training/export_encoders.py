@@ -59,7 +59,7 @@ def export_encoders(
     """
     image, image_parity = _export_image(stage, pictures, material)
     title, figures = export_titles(stage, titles, backbone, material, recipe)
-    corpus = {title for row in material.split.train if (title := material.catalogue.titles[row]) is not None}
+    corpus = {text for row in material.split.train if (text := material.catalogue.titles[row]) is not None}
     np.save(stage / lexical.SPEC.file, lexical.learn_rarity(sorted(corpus)), allow_pickle=False)
     return ShippedEncoders(
         image=image,
