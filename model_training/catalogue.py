@@ -44,14 +44,15 @@ class Catalogue:
 
     def take(self, rows: Sequence[int] | NDArray[np.int64]) -> "Catalogue":
         """The postings of these rows, in this order; groups keep their numbers."""
+        at = np.asarray(rows, dtype=np.int64)
         return Catalogue(
-            feed_rows=tuple(self.feed_rows[row] for row in rows),
-            posting_ids=tuple(self.posting_ids[row] for row in rows),
-            pictures=tuple(self.pictures[row] for row in rows),
-            digests=tuple(self.digests[row] for row in rows),
-            titles=tuple(self.titles[row] for row in rows),
-            groups=self.groups[np.asarray(rows, dtype=np.int64)],
-            marks=self.marks[np.asarray(rows, dtype=np.int64)],
+            feed_rows=tuple(self.feed_rows[row] for row in at),
+            posting_ids=tuple(self.posting_ids[row] for row in at),
+            pictures=tuple(self.pictures[row] for row in at),
+            digests=tuple(self.digests[row] for row in at),
+            titles=tuple(self.titles[row] for row in at),
+            groups=self.groups[at],
+            marks=self.marks[at],
         )
 
     def fingerprint(self) -> str:

@@ -78,17 +78,8 @@ def needed(manifest: Manifest, key: str, goal: Goal, gallery_size: int) -> float
     return score_needed(manifest.decisions[key].thresholds[goal], manifest.gallery_size, gallery_size)
 
 
-HEADER = (
-    "views",
-    "queries",
-    "threshold",
-    "f1_mean",
-    "f1_mean_others",
-    "f1_harmonic",
-    "f1_pairs",
-    "best f1_mean",
-    "recall@1",
-)
+_F1S = ("f1_mean", "f1_mean_others", "f1_harmonic", "f1_pairs")
+HEADER = ("views", "queries", "threshold", *_F1S, "best f1_mean", "recall@1")
 
 
 def cells_of(row: Row) -> list[str]:

@@ -1,7 +1,7 @@
 """What a training run works on: usable postings, their pictures, their ties and their split."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -43,10 +43,12 @@ def prepare_material(csv: Path, images: Path, spec: PictureSpec, cache: Path, *,
     everything = read_catalogue(csv, images)
     pixels = load_pixels(everything, spec, cache)
     titled = np.array([title is not None for title in everything.titles])
-    usable = titled | (pixels.rows_of(everything) >= 0)
-    for row in np.flatnonzero(~usable):
+    pictured = pixels.rows_of(everything) >= 0
+    for row in np.flatnonzero(~titled & ~pictured):
         logger.warning("row %d left out: its picture was all it had", everything.feed_rows[row])
-    catalogue = everything.take(np.flatnonzero(usable))
+    # Nothing is learned from a broken picture, and nothing tied by it: it marks no posting.
+    marked = replace(everything, marks=everything.marks * np.stack([pictured, titled], axis=1))
+    catalogue = marked.take(np.flatnonzero(titled | pictured))
     if (pairs := int((np.bincount(catalogue.groups) > 1).sum())) < _LEAST_GROUPS:
         raise UnusableCatalogue(
             f"{csv}: expected at least {_LEAST_GROUPS} groups of two or more postings, found {pairs}; "

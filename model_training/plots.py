@@ -37,6 +37,8 @@ def save(figure: Figure, path: Path) -> None:
 def inline(figure: Figure) -> str:
     """The figure as an HTML image that holds its own drawing (SVG: sharp on every screen)."""
     buffer = io.BytesIO()
+    if figure.axes[0].get_legend_handles_labels()[0]:
+        figure.axes[0].legend(fontsize=7)
     figure.tight_layout()
     figure.savefig(buffer, format="svg", metadata={"Date": None})
     plt.close(figure)

@@ -1,7 +1,7 @@
 """The ablation of EVALUATION.md section 2: what each part is worth, each row at a threshold learned on validation."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,50 +17,49 @@ from model_training.features import compute_picture_features, compute_title_feat
 from model_training.metrics import f1_mean, f1_mean_alone, f1s_at, query_only, recall_at_1
 from model_training.phash import hash_picture
 from model_training.ranking import Ranking, rank, sweep
-from model_training.recipe import Recipe
 from model_training.report.evidence import Evidence
 from service.bundle.views import View
 
 logger = logging.getLogger(__name__)
 
 _NGRAMS = 4096  # the most frequent ones: every posting gets a row of so many numbers
-_NAMES = {View.IMAGE: "picture", View.TITLE: "title", View.LEXICAL: "lexical"}
-_SHOWN = (
-    *((View.IMAGE,), (View.TITLE,), (View.LEXICAL,), (View.TITLE, View.LEXICAL), (View.IMAGE, View.TITLE)),
-    (View.IMAGE, View.TITLE, View.LEXICAL),
-)
+_PARTS = {
+    "picture, trained": frozenset({View.IMAGE}),
+    "title, trained": frozenset({View.TITLE}),
+    "lexical": frozenset({View.LEXICAL}),
+    "title + lexical": frozenset({View.TITLE, View.LEXICAL}),
+    "picture + title": frozenset({View.IMAGE, View.TITLE}),
+    "picture + title + lexical": frozenset({View.IMAGE, View.TITLE, View.LEXICAL}),
+}
 Rows = NDArray[np.int64]
 
 
 def ablate(evidence: Evidence, cache: Path) -> Iterator[Row]:
     """The rows that can be had: without the backbones' weights the frozen ones are left out, with a warning."""
-    catalogue, test = evidence.material.catalogue, evidence.queries
-    truth = np.bincount(catalogue.groups)[catalogue.groups[test]] - 1
-    yield Row("query only", len(test), np.nan, query_only(truth), np.nan, np.nan)
+    catalogue, by_view = evidence.material.catalogue, evidence.vectors.by_view
+    truth = np.bincount(catalogue.groups)[catalogue.groups[evidence.queries]] - 1
+    yield Row("query only", len(truth), np.nan, query_only(truth), np.nan, np.nan)
     yield _row(evidence, "perceptual hash", *_hashes(evidence))
-    yield _row(evidence, "TF-IDF of characters, 3 to 5", *_tf_idf(evidence))
+    yield _row(evidence, "TF-IDF of characters, 3 to 5", *_tf_idf(catalogue.titles))
     try:
-        frozen = list(_frozen(evidence, evidence.recipe, cache))
+        frozen = list(_frozen(evidence, cache))
     except UnusableBackbone as exc:
         logger.warning("the frozen backbones are left out of the ablation: %s", exc)
         frozen = []
     for name, rows, vectors in frozen:
         yield _row(evidence, name, rows, vectors)
-    precision = {view: spec.precision for view, spec in evidence.bundle.manifest.encoders.items()}
-    fused = dict[frozenset[View], tuple[Rows, NDArray[np.float32]]]()
-    for chosen in _SHOWN:
-        views = frozenset(chosen)
-        if views <= evidence.vectors.by_view.keys() and (rows := evidence.vectors.having(views)).size:
-            fused[views] = rows, evidence.vectors.fuse(rows, evidence.weights(views))
-            name = " + ".join(_NAMES[view] for view in chosen)
-            said = f"{name}, trained ({precision[chosen[0]]})" if len(chosen) == 1 else name
-            yield _row(evidence, said if chosen != (View.LEXICAL,) else name, *fused[views])
-    everything = fused[frozenset(evidence.vectors.by_view)]
-    yield _row(evidence, "all, contradicting titles rejected", *everything, titles=catalogue.titles)
+    fused = {}
+    for name, chosen in _PARTS.items():
+        if chosen <= by_view.keys() and (rows := evidence.vectors.having(chosen)).size:
+            fused[chosen] = rows, evidence.vectors.fuse(rows, evidence.weights(chosen))
+            precisions = {evidence.bundle.manifest.encoders[view].precision for view in chosen}
+            yield _row(evidence, f"{name} ({precisions.pop()})" if "trained" in name else name, *fused[chosen])
+    everything = frozenset(by_view)
+    yield _row(evidence, "all, contradicting titles rejected", *fused[everything], titles=catalogue.titles)
     own = zip(catalogue.digests, catalogue.posting_ids, strict=True)
     files = np.unique([digest or posting_id for digest, posting_id in own], return_inverse=True)[1]
-    for name, views in (("picture", frozenset({View.IMAGE})), ("all", frozenset(evidence.vectors.by_view))):
-        yield _row(evidence, f"{name}, postings that share the picture file left out", *fused[views], left_out=files)
+    for name, chosen in (("picture", frozenset({View.IMAGE})), ("all", everything)):
+        yield _row(evidence, f"{name}, postings that share the picture file left out", *fused[chosen], left_out=files)
 
 
 def _row(
@@ -94,39 +93,31 @@ def _hashes(evidence: Evidence) -> tuple[Rows, NDArray[np.float32]]:
     """Signs of the 64 bits as a unit vector: the cosine is 1 less a 32nd of the Hamming distance."""
     pixels = evidence.material.pixels
     places = pixels.rows_of(evidence.material.catalogue)
-    hashes: Mapping[int, int] = {
-        place: hash_picture(Image.fromarray(pixels.tensors[place])) for place in np.unique(places[places >= 0]).tolist()
-    }
     rows = np.flatnonzero(places >= 0)
-    bits = np.array([[hashes[place] >> bit & 1 for bit in range(64)] for place in places[rows].tolist()])
-    return rows, ((bits * 2 - 1) / 8).astype(np.float32)
+    distinct, number = np.unique(places[rows], return_inverse=True)
+    hashes = np.array([hash_picture(Image.fromarray(pixels.tensors[place])) for place in distinct], dtype=np.uint64)
+    bits = np.unpackbits(hashes.view(np.uint8).reshape(-1, 8), axis=1)[number]
+    return rows, ((bits * 2.0 - 1) / 8).astype(np.float32)
 
 
-def _tf_idf(evidence: Evidence) -> tuple[Rows, NDArray[np.float32]]:
-    titles = evidence.material.catalogue.titles
-    rows = np.array([row for row, title in enumerate(titles) if title is not None], dtype=np.int64)
+def _tf_idf(titles: Sequence[str | None]) -> tuple[Rows, NDArray[np.float32]]:
+    there = {row: title for row, title in enumerate(titles) if title is not None}
     vectorizer = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5), max_features=_NGRAMS, dtype=np.float32)
-    return rows, np.asarray(vectorizer.fit_transform([titles[row] for row in rows]).todense(), dtype=np.float32)
+    return np.array(list(there)), np.asarray(vectorizer.fit_transform(there.values()).todense(), dtype=np.float32)
 
 
-def _frozen(evidence: Evidence, recipe: Recipe, cache: Path) -> Iterator[tuple[str, Rows, NDArray[np.float32]]]:
+def _frozen(evidence: Evidence, cache: Path) -> Iterator[tuple[str, Rows, NDArray[np.float32]]]:
     """The backbones as training found them, centred on the training part and scaled to unit length."""
-    material = evidence.material
+    material, recipe = evidence.material, evidence.recipe
     picture = load_picture_backbone(recipe.picture_backbone, recipe.picture_weights)
     title = load_title_backbone(recipe.title_backbone)
     freeze(picture.network)
     freeze(title.network)
-    places = material.pixels.rows_of(material.catalogue)
-    yield (
-        "picture, frozen",
-        *_centred(compute_picture_features(picture, material.pixels, cache), places, material.split.train),
-    )
+    pictures = compute_picture_features(picture, material.pixels, cache)
+    seen = pictures, material.pixels.rows_of(material.catalogue)
     titles = compute_title_features(title, material.catalogue, recipe.max_tokens, cache)
-    yield ("title, frozen", *_centred(titles.features, titles.rows_of(material.catalogue), material.split.train))
-
-
-def _centred(features: NDArray[np.float32], places: Rows, train: Rows) -> tuple[Rows, NDArray[np.float32]]:
-    rows = np.flatnonzero(places >= 0)
-    known = places[train][places[train] >= 0]
-    moved = features[places[rows]] - features[known].mean(0)
-    return rows, (moved / np.linalg.norm(moved, axis=1, keepdims=True)).astype(np.float32)
+    read = titles.features, titles.rows_of(material.catalogue)
+    for name, (features, places) in (("picture, frozen", seen), ("title, frozen", read)):
+        rows, train = np.flatnonzero(places >= 0), places[material.split.train]
+        moved = features[places[rows]] - features[train[train >= 0]].mean(0)
+        yield name, rows, (moved / np.linalg.norm(moved, axis=1, keepdims=True)).astype(np.float32)

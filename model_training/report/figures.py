@@ -5,14 +5,12 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from model_training.decide import THRESHOLDS
-from model_training.metrics import f1_mean, recall_at, reliability
+from model_training.metrics import f1_mean, reliability
 from model_training.plots import Axes, Figure, draw_groups, panels
 from model_training.ranking import sweep
 from model_training.report.evidence import Evidence
 from model_training.report.quality import candidates
 from service.bundle.views import Goal
-
-_DEPTHS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50)
 
 
 def _panel(title: str, x: str) -> tuple[Figure, Axes]:
@@ -35,7 +33,6 @@ def threshold_curves(evidence: Evidence) -> Iterator[Figure]:
         for goal, style in zip(Goal, (":", "-", "--"), strict=True):
             axis.axvline(evidence.threshold(key, goal), color="black", linestyle=style, linewidth=1, label=goal.value)
         axis.set_xlim(0, 1)
-        axis.legend(fontsize=7)
         yield figure
 
 
@@ -47,7 +44,6 @@ def learning(evidence: Evidence) -> Iterator[Figure]:
         for part, style in (("train", "-"), ("validation", "--")):
             losses = metrics[f"{name}, {part} loss by epoch"]
             axis.plot([int(epoch) for epoch in losses], list(losses.values()), style, marker=".", label=part)
-        axis.legend(fontsize=7)
         yield figure
 
 
@@ -68,19 +64,7 @@ def similarities(evidence: Evidence) -> Iterator[Figure]:
             ("nearest strangers", np.nanmax(strangers, axis=1)),
         ):
             axis.hist(values, edges, density=True, alpha=0.5, label=name)
-        axis.legend(fontsize=7)
         yield figure
-
-
-def recall_by_depth(evidence: Evidence) -> Iterator[Figure]:
-    """What stands among the nearest k, of all that could stand there."""
-    figure, axis = _panel("recall@k", "k")
-    for key, ranking in evidence.rankings.items():
-        axis.plot(_DEPTHS, [np.nanmean(recall_at(ranking, depth)) for depth in _DEPTHS], marker=".", label=key)
-    axis.set_xscale("log")
-    axis.set_xticks(_DEPTHS, [str(depth) for depth in _DEPTHS])
-    axis.legend(fontsize=7)
-    yield figure
 
 
 def gallery_curves(rows: Sequence[tuple[str, int, float, float, float, float, float]]) -> Iterator[Figure]:
@@ -94,7 +78,6 @@ def gallery_curves(rows: Sequence[tuple[str, int, float, float, float, float, fl
             axis.set_xscale("log")
             axis.set_xticks(own[:, 0], [f"{size:,.0f}" for size in own[:, 0]])
         axis.minorticks_off()
-        axis.legend(fontsize=7)
         yield figure
 
 

@@ -1,8 +1,6 @@
-"""Where it is wrong: the worst false matches and misses, as pairs of postings."""
+"""Where it is wrong: the worst false matches and misses, as pairs of postings in HTML."""
 
 import base64
-from collections.abc import Iterable
-from dataclasses import dataclass
 from html import escape
 
 import numpy as np
@@ -17,56 +15,36 @@ _SHOWN = 12
 _SIDE = 128
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """Two postings by row, their fused score and their cosines by view."""
-
-    left: int
-    right: int
-    score: float
-    by_view: tuple[tuple[str, float], ...]
-
-
-def false_matches(evidence: Evidence) -> list[Pair]:
+def false_matches(evidence: Evidence) -> str:
     """Strangers above the `balanced` threshold, the highest score first."""
-    ranking = list(evidence.rankings.values())[-1].agreeing().first()
-    return _chosen(evidence, ranking, ~ranking.right & (ranking.scores >= _threshold(evidence)), falling=True)
+    key, ranking = list(evidence.rankings.items())[-1]
+    ranking = ranking.agreeing().first()
+    wrong = ~ranking.right & (ranking.scores >= evidence.threshold(key, Goal.BALANCED))
+    return _gallery(evidence, ranking, wrong, -ranking.scores)
 
 
-def misses(evidence: Evidence) -> list[Pair]:
+def misses(evidence: Evidence) -> str:
     """Postings of one product below the threshold, the lowest score first, among the nearest two hundred."""
-    ranking = list(evidence.rankings.values())[-1]
-    missed = ranking.right & (ranking.scores < _threshold(evidence)) & np.isfinite(ranking.scores)
-    return _chosen(evidence, ranking, missed, falling=False)
+    key, ranking = list(evidence.rankings.items())[-1]
+    missed = ranking.right & (ranking.scores < evidence.threshold(key, Goal.BALANCED)) & np.isfinite(ranking.scores)
+    return _gallery(evidence, ranking, missed, ranking.scores)
 
 
-def _threshold(evidence: Evidence) -> float:
-    return evidence.threshold(list(evidence.rankings)[-1], Goal.BALANCED)
-
-
-def _chosen(evidence: Evidence, ranking: Ranking, which: NDArray[np.bool_], *, falling: bool) -> list[Pair]:
+def _gallery(evidence: Evidence, ranking: Ranking, shown: NDArray[np.bool_], rising: NDArray[np.float32]) -> str:
     """Each pair once, and each posting in one pair only: one bad picture would fill the gallery."""
     asked = evidence.asked(list(evidence.rankings)[-1])
-    order = sorted(np.argwhere(which).tolist(), key=lambda at: float(ranking.scores[*at]), reverse=falling)
-    pairs, used = list[Pair](), set[int]()
-    for query, place in order:
+    cards, used = list[str](), set[int]()
+    for query, place in sorted(np.argwhere(shown).tolist(), key=lambda at: float(rising[*at])):
         left, right = int(asked[query]), int(ranking.rows[query, place])
-        if len(pairs) < _SHOWN and not {left, right} & used:
+        if len(cards) < _SHOWN and not {left, right} & used:
             used |= {left, right}
-            by_view = evidence.vectors.by_view.items()
-            cosines = tuple((str(view), float(vectors[left] @ vectors[right])) for view, vectors in by_view)
-            pairs.append(Pair(left, right, float(ranking.scores[query, place]), cosines))
-    return pairs
-
-
-def gallery(evidence: Evidence, pairs: Iterable[Pair]) -> str:
-    """The pairs as HTML: pictures, titles, scores."""
-    cards = [
-        f'<figure class="pair">{_side(evidence, pair.left)}{_side(evidence, pair.right)}<figcaption>score '
-        f"{pair.score:.3f} ({', '.join(f'{view} {score:.3f}' for view, score in pair.by_view)})</figcaption></figure>"
-        for pair in pairs
-    ]
-    return "".join(cards) or "<p>None.</p>"
+            views = evidence.vectors.by_view.items()
+            cosines = ", ".join(f"{view} {vectors[left] @ vectors[right]:.3f}" for view, vectors in views)
+            cards.append(
+                f'<figure class="pair">{_side(evidence, left)}{_side(evidence, right)}'
+                f"<figcaption>score {ranking.scores[query, place]:.3f} ({cosines})</figcaption></figure>"
+            )
+    return f'<div class="pairs">{"".join(cards)}</div>' if cards else "<p>None.</p>"
 
 
 def _side(evidence: Evidence, row: int) -> str:

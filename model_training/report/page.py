@@ -13,14 +13,14 @@ from model_training.plots import Figure, inline
 from model_training.report import figures
 from model_training.report.ablation import ablate
 from model_training.report.evidence import Evidence, gather
-from model_training.report.galleries import Pair, false_matches, gallery, misses
+from model_training.report.galleries import false_matches, misses
 from model_training.report.languages import tell_language
 from model_training.report.quality import GALLERY_HEADER, SIZE_HEADER, SPANS, answered_alone, by_gallery, by_group_size
 from service.bundle.views import Goal
 
 _STYLE = """
 :root { color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif; }
-body { max-width: 1100px; margin: 2rem auto; padding: 0 1rem; } section { margin: 3rem 0; } h2 { margin: 0 0 .5rem; }
+body { max-width: 1200px; margin: 2rem auto; padding: 0 1rem; } section { margin: 3rem 0; } h2 { margin: 0 0 .5rem; }
 table { border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular-nums; display: block; }
 table { overflow-x: auto; font-size: .87rem; }
 th, td { padding: .25rem .5rem; border-bottom: 1px solid #8884; text-align: right; white-space: nowrap; }
@@ -68,7 +68,7 @@ def _page(evidence: Evidence, rows: Sequence[Row], bundle: str, csv: str) -> str
         + _table(HEADER, map(cells_of, rows))
         + _eight_bits(evidence),
         "Thresholds": _thresholds(evidence) + _plots(figures.threshold_curves(evidence)),
-        "How near is near": _plots(figures.similarities(evidence), figures.recall_by_depth(evidence)),
+        "How near is near": _plots(figures.similarities(evidence)),
         "Group size": "<p>At the learned <code>balanced</code> threshold; precision and recall over all answers. "
         "recall@k and mAP@20 look at the nearest postings whatever their score; recall@k is of all that k can hold, "
         "and 50 counts the query. B-cubed is of the clusters that the answers join.</p>" + _table(SIZE_HEADER, sizes),
@@ -84,8 +84,8 @@ def _page(evidence: Evidence, rows: Sequence[Row], bundle: str, csv: str) -> str
         + _plots(figures.calibration(evidence)),
         "Learning": _plots(figures.learning(evidence)) or "<p>The bundle carries no curves.</p>",
         "Products apart": _plots(figures.groups_apart(evidence)),
-        "The worst false matches": _pairs(evidence, false_matches(evidence)),
-        "The worst misses": _pairs(evidence, misses(evidence)),
+        "The worst false matches": false_matches(evidence),
+        "The worst misses": misses(evidence),
         "Cost and provenance": _provenance(evidence),
     }
     body = "".join(f"<section><h2>{escape(title)}</h2>{content}</section>" for title, content in sections.items())
@@ -163,13 +163,9 @@ def _provenance(evidence: Evidence) -> str:
     return _table(["", ""], facts)
 
 
-def _plots(*groups: Iterable[Figure]) -> str:
-    panels = "".join(inline(figure) for group in groups for figure in group)
+def _plots(shown: Iterable[Figure]) -> str:
+    panels = "".join(map(inline, shown))
     return panels and f'<div class="plots">{panels}</div>'
-
-
-def _pairs(evidence: Evidence, pairs: Iterable[Pair]) -> str:
-    return f'<div class="pairs">{gallery(evidence, pairs)}</div>'
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

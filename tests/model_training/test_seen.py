@@ -6,12 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model_training.backbones import PictureArchitecture, load_picture_backbone, save_picture_backbone
+from model_training.backbones import load_picture_backbone, save_picture_backbone
 from model_training.catalogue import Catalogue, read_catalogue
 from model_training.commands import main
 from model_training.errors import SeenPosting
-from model_training.seen import join_marks, read_seen, refuse_seen
-from service.bundle.bundle import Bundle
+from model_training.recipe import Recipe
+from model_training.seen import SEEN, join_marks, read_seen, refuse_seen
+from service.bundle.bundle import Bundle, load_bundle
+from service.bundle.errors import DamagedBundle
+from service.bundle.sealing import seal
+from tests.bundle.tiny_bundle import write_tiny_bundle
 from tests.model_training.train_command import training
 
 ROWS = {
@@ -65,6 +69,9 @@ def test_a_bundle_carries_all_but_its_test_part(bundle: Bundle, shop: Path) -> N
     known = np.isin(everything.marks[usable], seen).any(axis=1)
     train, validation, test = (int(part.split()[0]) for part in bundle.manifest.provenance["postings"].split(", "))
     assert np.bincount(known).tolist() == [test, train + validation]
+    broken = everything.posting_ids.index("only-a-broken-picture")
+    assert everything.marks[broken, 0] > 0
+    assert everything.marks[broken, 0] not in seen
     assert (seen.dtype, seen.tolist()) == (np.uint64, sorted(set(seen.tolist())))
     with pytest.raises(SystemExit, match="the bundle bundle has not seen, but it was fitted on"):
         main(["evaluate", str(bundle.path), str(shop / "postings.csv"), "--images", str(shop / "images"),
@@ -74,9 +81,22 @@ def test_a_bundle_carries_all_but_its_test_part(bundle: Bundle, shop: Path) -> N
 def test_a_backbone_is_not_tested_on_what_it_has_seen(bundle: Bundle, shop: Path, tmp_path: Path) -> None:
     """Its marks travel in its file; by another seed, another split, it is refused; by the same it is not."""
     path, seen = tmp_path / "mine.safetensors", read_seen(bundle.path)
-    save_picture_backbone(load_picture_backbone(PictureArchitecture.MOBILENET_V2, "shipped"), path, seen, "a test")
-    assert (load_picture_backbone(PictureArchitecture.MOBILENET_V2, str(path)).seen == seen).all()
+    save_picture_backbone(load_picture_backbone(Recipe().picture_backbone, "none"), path, seen, "a test")
+    assert (load_picture_backbone(Recipe().picture_backbone, str(path)).seen == seen).all()
     for seed, stop in (("1", "backbone mine.safetensors has not seen"), ("0", "the split is the same")):
         with pytest.raises(SystemExit, match=stop):
             main([*map(str, training(shop, tmp_path / "out", shop / "cache")), "--picture-weights", str(path),
                   "--seed", seed, "--title-backbone", "the split is the same"], standalone_mode=False)  # fmt: skip
+
+
+def test_marks_do_not_change_what_a_bundle_encodes(tmp_path: Path) -> None:
+    """A bundle with the file loads, with the encoder id that it has without; changed afterwards it is refused."""
+    plain = load_bundle(write_tiny_bundle(tmp_path / "plain"), threads=1)
+    marked = write_tiny_bundle(tmp_path / "marked")
+    np.save(marked / SEEN, np.array([3, 5], dtype=np.uint64), allow_pickle=False)
+    seal(marked)
+    assert load_bundle(marked, threads=1).manifest.encoder_id == plain.manifest.encoder_id
+    assert (read_seen(marked).tolist(), read_seen(plain.path).tolist()) == ([3, 5], [])
+    np.save(marked / SEEN, np.array([3, 6], dtype=np.uint64), allow_pickle=False)
+    with pytest.raises(DamagedBundle, match=r"seen\.npy: expected SHA-256"):
+        load_bundle(marked, threads=1)

@@ -11,6 +11,7 @@ import torch
 
 from model_training.errors import ParityError
 from model_training.export import check_parity
+from model_training.report.quality import GALLERY_HEADER, SIZE_HEADER
 from model_training.sample.catalogue import draw_catalogue
 from service.bundle.bundle import Bundle, load_bundle
 from service.bundle.picture import decode_picture, picture_tensor
@@ -52,19 +53,26 @@ def test_evaluate_prints_the_query_only_row_and_beats_it(bundle: Bundle, shop: P
     assert float(rows["image+title+lexical"][4]) > float(rows["query only"][4]) + 0.05
 
 
-def test_the_report_shows_the_bundle_on_its_test_part(bundle: Bundle, shop: Path) -> None:
-    """One file without a reference to anything outside, with every row of the ablation and the postings asked."""
+def test_the_report_shows_the_bundle_on_its_test_part(
+    trained: tuple[Path, subprocess.CompletedProcess[str]], shop: Path
+) -> None:
+    """One file without a reference to anything outside; every part is there, and its figures are those of training."""
     out = shop / "report.html"
     run(
-        "report", bundle.path, shop / "postings.csv", "--images", shop / "images", "--out", out,
+        "report", trained[0], shop / "postings.csv", "--images", shop / "images", "--out", out,
         "--cache", shop / "cache",
     )  # fmt: skip
     page = out.read_text(encoding="utf-8")
-    rows = ("query only", "perceptual hash", "TF-IDF", "picture, frozen", "title, trained", "lexical", "all, contra")
+    rows = ("query only", "perceptual hash", "TF-IDF", "picture, frozen", "title, trained", "lexical", "all, contra",
+            "all, postings that share the picture file", "title f1 mean", "languages of titles", "command", "3 to 5",
+            "stand alone", "encoding")  # fmt: skip
     assert [row for row in rows if f"<td>{row}" not in page] == []
+    assert [name for name in (*SIZE_HEADER, *GALLERY_HEADER) if f"<th>{name}</th>" not in page] == []
     assert "postings of the test part ask" in page
     assert re.findall(r'(?:src|href)="(?!data:)', page) == []
-    assert page.count('class="plot"') == 7
+    assert page.count('class="plot"') == 3 + 3 + 2 + 3 + 2 + 1
+    learned = next(line for line in trained[1].stdout.splitlines() if line.startswith("| image+title+lexical"))
+    assert f"<b>{float(learned.split('|')[4]):.3f}</b>f1_mean" in page
 
 
 def test_a_bundle_of_two_views_on_other_data_is_reported_too(shop: Path) -> None:
