@@ -27,7 +27,6 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
-from tqdm.asyncio import tqdm_asyncio
 
 from benchmarks.growth_figures import GOALS, STORES, Key, Nearest, Outcome, bound, conclude, render, resample
 from benchmarks.growth_plot import draw_growth
@@ -121,7 +120,7 @@ def answer_by_kembar(
             Index.open(Path(folder), encoder_id=bundle.manifest.encoder_id, dimensions=dimensions, weights=weights)
         ) as index,
     ):
-        matcher = Matcher(index, bundle.decision, bundle.fingerprint, threads=2, metrics=Metrics())
+        matcher = Matcher(index, bundle.decision, bundle.fingerprint, threads=1, metrics=Metrics())
         for start, size in zip((0, *sizes), sizes, strict=False):
             rows = tqdm(range(start, size), desc=f"storing {size}", unit="posting", disable=None)
             for write in [index.put(_draft(catalogue, row)) for row in rows]:
@@ -142,8 +141,8 @@ def _views(postings: Postings, row: int) -> dict[str, NDArray[np.float32]]:
 
 
 async def _ask(matcher: Matcher, queries: Sequence[Candidate], options: MatchOptions) -> list[list[str]]:
-    calls = [matcher.match(query, options, ()) for query in queries]
-    answers = await tqdm_asyncio.gather(*calls, desc=options.goal, unit="query", disable=None)
+    asked = tqdm(queries, desc=options.goal, unit="query", disable=None)
+    answers = [await matcher.match(query, options, ()) for query in asked]
     return [[str(match.posting_id) for match in answer.matches] for answer in answers]
 
 

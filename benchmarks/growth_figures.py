@@ -95,7 +95,7 @@ def render(bounds: Mapping[Key, Mapping[str, Bounds]]) -> str:
 
 
 def conclude(figures: Mapping[Key, Mapping[str, Floats]], sizes: Sequence[int]) -> list[str]:
-    """Whether the target is met, what each kept threshold lost, and where Kembar has an advantage over it, or none."""
+    """Whether the target is met, what each kept threshold lost, and whether Kembar has an advantage over it."""
     first, last = sizes[0], sizes[-1]
     kembar = [figures["precision_99", size] for size in sizes]
     precision = min(float(one["precision"][0]) for one in kembar)
@@ -104,14 +104,22 @@ def conclude(figures: Mapping[Key, Mapping[str, Floats]], sizes: Sequence[int]) 
         f"precision_99: least precision {precision:.3f} (target .97: {'met' if precision >= 0.97 else 'MISSED'}), "
         f"recall moves by {moved:.3f} (target .03: {'met' if moved <= 0.03 else 'MISSED'})"
     ]
-    for goal, choice, figure in zip(GOALS, CHOICES, ("precision", "f1_mean"), strict=True):
+    for goal, choice in zip(GOALS, CHOICES, strict=True):
         for name in (f"{store}, {choice}" for store in STORES):
             lost = bound(figures[name, last], figures[name, first])
             gain = bound(figures[goal.value, last], figures[name, last])
-            verdict = "an advantage" if gain[figure][1] > 0 else "NO ADVANTAGE"
             lines.append(f"{name}, from {first:,} to {last:,} postings: {_say(lost)}")
-            lines.append(f"  {goal} over it at {last:,}: {_say(gain)}: {verdict} in {figure}")
+            lines.append(f"  {goal} over it at {last:,}: {_say(gain)}: {_judge(gain)}")
     return lines
+
+
+def _judge(gain: Mapping[str, Bounds]) -> str:
+    """What the intervals say that lie on one side of 0."""
+    better = [name for name in ("precision", "recall") if gain[name][1] > 0]
+    worse = [name for name in ("precision", "recall") if gain[name][2] < 0]
+    if better and worse:
+        return f"better in {better[0]}, worse in {worse[0]}"
+    return f"better in {' and '.join(better)}" if better else "NO ADVANTAGE"
 
 
 def _say(bounds: Mapping[str, Bounds]) -> str:
