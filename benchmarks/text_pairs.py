@@ -8,9 +8,8 @@ Each DIR holds a standard split: train.txt, valid.txt, test.txt; two records and
 - `pair F1`: the labelled pairs of test, at the threshold that is best on those of valid.
 - `served`: the right shop is indexed whole, the left records of test ask. What training or valid says to be a record's
   partner is taken out, so that a query has the partners that test names, or none. Weights and the `balanced` threshold
-  are fitted by the functions that fit a bundle, on valid queries of which half have no partner, in a gallery of right
-  records whose partner is known; the threshold follows the gallery's size as a bundle's does. Pairs that nobody
-  labelled count as wrong.
+  are fitted by the functions that fit a bundle, on valid queries of which half have no partner, against the same index.
+  Pairs that nobody labelled count as wrong.
 
 All systems are fitted by the same functions. No label of test is read before the table.
 """
@@ -36,7 +35,6 @@ from model_training.learn import learn_titles
 from model_training.metrics import f1_mean, f1_mean_alone, f1_mean_others, f1_pairs, recall_at_1
 from model_training.ranking import Ranking, Sweep, sweep
 from model_training.recipe import Recipe
-from service.bundle.decision import score_needed
 from service.bundle.lexical import LexicalEncoder, learn_rarity
 from service.bundle.variants import Amounts, contradictions, read_variants
 from service.bundle.views import Goal
@@ -148,9 +146,8 @@ def measure(shops: Shops, systems: Iterable[System]) -> Iterator[Figures]:
         best = int(valid.argmax())
         pairs = sweep(rank_labelled(shops, "test", system), THRESHOLDS[best : best + 1])
         fitted = fit_decision(rank_served(shops, "valid", system), seed=0).thresholds[Goal.BALANCED]
-        needed = score_needed(fitted, int(gallery_of(shops, "valid").sum()), len(shops.right))
         ranking = rank_served(shops, "test", system).agreeing()
-        served = sweep(ranking.first(), np.array([needed]))
+        served = sweep(ranking.first(), np.array([fitted.score]))
         reference = reference or (pairs, served)
         f1s, partnered = f1_mean_others(served)[:, 0], served.truth > 0
         yield Figures(
@@ -176,23 +173,12 @@ def rank_served(shops: Shops, part: str, system: System) -> Ranking:
     """
     Each left record of a part against the right shop, but for partners that earlier parts know of.
 
-    Of valid only those ask that have a partner: fitting counts each a second time as if it had none.
+    Of valid only those ask that have a partner: fitting counts each a second time as if it had none, and another's
+    partner may be the very one that test will name.
     """
     earlier, asking = (("train",), shops.same) if part == "valid" else (("train", "valid"), shops.labelled)
     asked = np.flatnonzero(asking[part].any(1))
-    shown = gallery_of(shops, part) & (~shops.partners(*earlier) | shops.labelled[part])
-    return rank_across(system, asked, shops.same[part], shown)
-
-
-def gallery_of(shops: Shops, part: str) -> Matrix:
-    """
-    (right,) what is indexed: for test the whole shop.
-
-    For valid only records whose partner is known by then: another's may be the very partner that test will name.
-    """
-    if part == "test":
-        return np.ones(len(shops.right), dtype=np.bool_)
-    return np.asarray((shops.same["train"] | shops.same["valid"]).any(0))
+    return rank_across(system, asked, shops.same[part], ~shops.partners(*earlier) | shops.labelled[part])
 
 
 def rank_across(system: System, asked: NDArray[np.int64], truth: Matrix, shown: Matrix) -> Ranking:
