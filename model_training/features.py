@@ -41,7 +41,9 @@ def compute_picture_features(backbone: PictureBackbone, pixels: Pixels, cache: P
         (m, features) float32, row for row as `pixels.tensors`.
     """
     key = _key("picture", backbone.source, backbone.architecture, pixels.key)
-    store = RowCache(cache / f"features-{key}", rows=len(pixels.tensors), shape=(backbone.features,), dtype=np.float32)
+    store = RowCache(
+        cache / f"features-{key}", rows=len(pixels.tensors), shape=(sum(backbone.network.widths),), dtype=np.float32
+    )
     if store.done.all():
         return store.array
     with tempfile.TemporaryDirectory() as folder:

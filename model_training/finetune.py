@@ -1,4 +1,4 @@
-"""The last stretch: every layer of the picture network learns, by supervised contrast over augmented pictures."""
+"""The last stretch: the picture network itself learns, by supervised contrast over augmented pictures."""
 
 from pathlib import Path
 
@@ -30,14 +30,15 @@ def finetune(
     """
     Train backbone and learner together, in place; goes on from the checkpoint where there is one.
 
-    Batch normalisation keeps its statistics: a batch of 48 is too small and too odd (three of each product) to give
+    The first stages, which see edges and colours anywhere, stay: they would take two thirds of a step's time. Batch
+    normalisation keeps its statistics: a batch of 48 is too small and too odd (three of each product) to give
     new ones.
 
     Args:
         tensors: (m, height, width, 3) uint8, the rows that `lookalikes` draws; a product with too few pictures shows
             some again, which augmentation makes different.
     """
-    backbone.network.requires_grad_(True)
+    backbone.network.watched().requires_grad_(True)
     learner.requires_grad_(True)
     backbone.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # halves the time of a step
 

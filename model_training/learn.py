@@ -26,7 +26,9 @@ def learn_pictures(
     freeze(backbone.network)
     features = compute_picture_features(backbone, material.pixels, cache)
     places = material.pixels.rows_of(material.catalogue)
-    learner = _train_learner(features, places, material, recipe, checkpoints, "picture learner")
+    learner = _train_learner(
+        features, backbone.network.widths, places, material, recipe, checkpoints, "picture learner"
+    )
     if recipe.finetune_epochs:
         train = _having(places, material.split.train)
         rows = places[train]
@@ -45,7 +47,9 @@ def learn_titles(
     freeze(backbone.network)
     titles = compute_title_features(backbone, material.catalogue, recipe.max_tokens, cache)
     places = titles.rows_of(material.catalogue)
-    learner = _train_learner(titles.features, places, material, recipe, checkpoints, "title learner")
+    learner = _train_learner(
+        titles.features, (backbone.features,), places, material, recipe, checkpoints, "title learner"
+    )
     network = TitleNetwork(backbone, learner)
     if recipe.title_finetune_epochs:
         tokenizer = open_tokenizer(backbone, recipe.max_tokens)
@@ -70,6 +74,7 @@ def _alike_by_title(titles: TitleFeatures, learner: EmbeddingLearner, material: 
 
 def _train_learner(
     features: NDArray[np.float32],
+    widths: tuple[int, ...],
     places: NDArray[np.int64],
     material: Material,
     recipe: Recipe,
@@ -79,7 +84,8 @@ def _train_learner(
     """`places` (n,) is the feature row of each posting, -1 where it has none."""
     parts = [_having(places, part) for part in (material.split.train, material.split.validation)]
     train, validation = (
-        Labelled(features[places[rows]], material.catalogue.groups[rows], material.components[rows]) for rows in parts
+        Labelled(features[places[rows]], widths, material.catalogue.groups[rows], material.components[rows])
+        for rows in parts
     )
     return train_learner(train, validation, recipe, checkpoints / f"{label.replace(' ', '_')}.pt", label=label)
 

@@ -1,5 +1,7 @@
 """Network B's embedding learner: backbone features of one view become a unit vector."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -9,18 +11,21 @@ class EmbeddingLearner(nn.Module):
     """
     A projection plus a non-linear branch, on centred features; the sum is scaled to unit length.
 
+    Features of several widths (a network's stages) count alike: each is scaled to unit length first.
+
     The paper's learner is one non-linear layer, 512 wide, from random weights. Ours starts where the frozen backbone
     stands, with the principal components as projection and the branch at zero, so that training on few groups can only
     move on from there (docs/decisions/0002).
 
     Args:
-        features: length of a feature row.
-        dimension: length of the embedding, at most `features`.
+        widths: of the parts of a feature row.
+        dimension: length of the embedding, at most the sum of the widths.
         width: units of the non-linear branch.
     """
 
-    def __init__(self, features: int, dimension: int, *, width: int = 512) -> None:
+    def __init__(self, widths: Sequence[int], dimension: int, *, width: int = 512) -> None:
         super().__init__()
+        self._widths, features = list(widths), sum(widths)
         self.mean = nn.Buffer(torch.zeros(features))
         self.projection = nn.Linear(features, dimension, bias=False)
         self.hidden = nn.Linear(features, width)
@@ -34,13 +39,19 @@ class EmbeddingLearner(nn.Module):
         Args:
             features: (n, features) float32 of training postings.
         """
-        self.mean.copy_(features.mean(0))
-        centred = F.normalize(features - self.mean, dim=1)
+        self.mean.copy_(self._scale(features).mean(0))
+        centred = self._centre(features)
         components = torch.linalg.eigh(centred.T @ centred).eigenvectors.flip(1)  # falling eigenvalues
         with torch.no_grad():
             self.projection.weight.copy_(components[:, : self.projection.out_features].T)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """(n, features) -> (n, dimension), unit rows."""
-        centred = F.normalize(features - self.mean, dim=1)
+        centred = self._centre(features)
         return F.normalize(self.projection(centred) + self.output(torch.relu(self.hidden(centred))), dim=1)
+
+    def _centre(self, features: torch.Tensor) -> torch.Tensor:
+        return F.normalize(self._scale(features) - self.mean, dim=1)
+
+    def _scale(self, features: torch.Tensor) -> torch.Tensor:
+        return torch.cat([F.normalize(part, dim=1) for part in torch.split(features, self._widths, dim=1)], dim=1)

@@ -30,7 +30,7 @@ class Material:
     split: Split
 
 
-def prepare_material(csv: Path, images: Path, spec: PictureSpec, cache: Path, *, seed: int) -> Material:
+def prepare_material(csv: Path, images: Path, spec: PictureSpec, cache: Path, *, seed: int, fold: int = 0) -> Material:
     """
     Read, decode, tie together and split a catalogue.
 
@@ -55,7 +55,7 @@ def prepare_material(csv: Path, images: Path, spec: PictureSpec, cache: Path, *,
             "label more products"
         )
     components = find_components(_ties(catalogue, pixels))
-    split = split_components(components, seed=seed)
+    split = split_components(components, seed=seed, fold=fold)
     parts = (split.train, split.validation, split.test)
     logger.info("split by super-component: %d train, %d validation, %d test postings", *map(len, parts))
     return Material(catalogue, pixels, components, split)

@@ -38,5 +38,5 @@ class TitleNetwork(nn.Module):
 
 def normalise_pixels(pixels: torch.Tensor, backbone: PictureBackbone) -> torch.Tensor:
     """(n, height, width, 3) uint8 RGB -> (n, 3, height, width) float32 as the backbone's weights expect it."""
-    mean, std = torch.tensor(backbone.mean) * 255, torch.tensor(backbone.std) * 255
+    mean, std = (torch.tensor(of) * 255 for of in (backbone.normalisation.mean, backbone.normalisation.std))
     return ((pixels.float() - mean) / std).permute(0, 3, 1, 2)

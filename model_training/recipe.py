@@ -16,6 +16,7 @@ from service.bundle.manifest import PictureSpec, TitleSpec
 class PictureArchitecture(StrEnum):
     """Picture networks that can be a backbone."""
 
+    EFFICIENTNET_LITE0 = "efficientnet_lite0"
     RESNET18 = "resnet18"
     MOBILENET_V2 = "mobilenet_v2"
 
@@ -40,13 +41,15 @@ class Recipe:
     """
 
     picture_backbone: Annotated[PictureArchitecture, Field(description="Picture network to start from.")] = (
-        PictureArchitecture.MOBILENET_V2
+        PictureArchitecture.EFFICIENTNET_LITE0
     )
-    picture_weights: Annotated[str, Field(description="shipped, torchvision, none, or a .safetensors file.")] = (
-        "shipped"
+    picture_weights: Annotated[str, Field(description="packaged, torchvision, none, or a .safetensors file.")] = (
+        "packaged"
     )
     title_backbone: Annotated[str, Field(description="minilm, or a Hugging Face encoder's name or folder.")] = "minilm"
-    image_size: Annotated[int, Field(ge=32, le=512, description="Height and width, pixels.")] = 192
+    image_size: Annotated[
+        int, Field(ge=32, le=512, multiple_of=32, description="Height and width, pixels, a multiple of 32.")
+    ] = 224
     decode_side: Annotated[
         int, Field(ge=32, le=4096, description="Shorter side down to which pictures may be decoded, pixels.")
     ] = 512
@@ -60,6 +63,7 @@ class Recipe:
     batch_size: Annotated[int, Field(ge=2, description="Pairs or postings a step.")] = 128
     finetune_epochs: Annotated[int, Field(ge=0, description="Through every layer of the picture network.")] = 0
     title_finetune_epochs: Annotated[int, Field(ge=0, description="Through every layer of the title network.")] = 0
+    fold: Annotated[int, Field(ge=0, le=4, description="Which fifth of the catalogue is held out as test part.")] = 0
     seed: Annotated[int, Field(ge=0, description="One seed makes one result on one machine.")] = 0
 
     def picture_spec(self, mean: tuple[float, float, float], std: tuple[float, float, float]) -> PictureSpec:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-SHARES = (3, 1, 1)
+FOLDS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,22 +54,22 @@ def find_components(keys: Iterable[tuple[Hashable, ...]]) -> NDArray[np.int64]:
     return np.array([numbers.setdefault(root(row), len(numbers)) for row in range(len(parent))], dtype=np.int64)
 
 
-def split_components(components: NDArray[np.int64], *, seed: int) -> Split:
+def split_components(components: NDArray[np.int64], *, seed: int, fold: int = 0) -> Split:
     """
-    Deal whole super-components to train, validation and test, 3:1:1 by postings.
+    Deal whole super-components to five parts: one is test, one validation, three are train.
 
-    The largest come first, each to the part that lacks most of its share, so that one giant component cannot starve
-    a part; components of one size are dealt in random order.
+    The largest come first, each to the part that is smallest, so that one giant component cannot starve a part;
+    components of one size are dealt in random order.
+
+    Args:
+        fold: 0..4, which part is test; the next one is validation. Over the folds each posting is tested once.
     """
     sizes = np.bincount(components)
     shuffled = np.random.default_rng(seed).permutation(len(sizes))
-    order = shuffled[np.argsort(-sizes[shuffled], kind="stable")]
-    target = np.array(SHARES) / sum(SHARES) * len(components)
-    filled = np.zeros(len(SHARES))
-    part_of = np.empty(len(sizes), dtype=np.int64)
-    for component in order:
-        part = int(np.argmax((target - filled) / target))
-        part_of[component] = part
-        filled[part] += sizes[component]
-    parts = part_of[components]
-    return Split(*(np.flatnonzero(parts == part) for part in range(len(SHARES))))
+    filled = np.zeros(FOLDS)
+    fold_of = np.empty(len(sizes), dtype=np.int64)
+    for component in shuffled[np.argsort(-sizes[shuffled], kind="stable")]:
+        fold_of[component] = int(np.argmin(filled))
+        filled[fold_of[component]] += sizes[component]
+    part = (fold_of[components] - fold) % FOLDS
+    return Split(np.flatnonzero(part > 1), np.flatnonzero(part == 1), np.flatnonzero(part == 0))

@@ -58,8 +58,8 @@ def train(
     """
     with staged(out) as stage:
         picture = load_picture_backbone(recipe.picture_backbone, recipe.picture_weights)
-        spec = recipe.picture_spec(picture.mean, picture.std)
-        material = prepare_material(csv, images, spec, cache, seed=recipe.seed)
+        spec = recipe.picture_spec(picture.normalisation.mean, picture.normalisation.std)
+        material = prepare_material(csv, images, spec, cache, seed=recipe.seed, fold=recipe.fold)
         refuse_seen(
             picture.seen, material.catalogue, material.split.test, f"the backbone {Path(recipe.picture_weights).name}"
         )

@@ -28,9 +28,10 @@ _TOGETHER = 4  # so many of a product meet in a batch where the loss compares po
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """Postings of one part with one view: `features` (n, d) float32; `groups`, `components` (n,) int64."""
+    """Postings of one part: `features` (n, sum of `widths`) float32; `groups`, `components` (n,) int64."""
 
     features: NDArray[np.float32]
+    widths: tuple[int, ...]
     groups: NDArray[np.int64]
     components: NDArray[np.int64]
 
@@ -86,7 +87,7 @@ class Training:
         self._part, self._recipe = part, recipe
         self._rows, self._components = torch.from_numpy(part.features), torch.from_numpy(part.components)
         self._groups = torch.from_numpy(np.unique(part.groups, return_inverse=True)[1])
-        self.learner = EmbeddingLearner(self._rows.shape[1], min(recipe.dimension, self._rows.shape[1]))
+        self.learner = EmbeddingLearner(part.widths, min(recipe.dimension, sum(part.widths)))
         self.learner.start_from(self._rows)
         self._arcface: nn.Module = nn.Identity()
         if recipe.loss is Loss.ARCFACE:

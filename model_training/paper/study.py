@@ -41,12 +41,15 @@ def open_study(csv: Path, images: Path, recipe: Recipe, cache: Path) -> Study:
     title = load_title_backbone(recipe.title_backbone)
     freeze(picture.network)
     freeze(title.network)
-    material = prepare_material(csv, images, recipe.picture_spec(picture.mean, picture.std), cache, seed=recipe.seed)
+    material = prepare_material(
+        csv, images, recipe.picture_spec(picture.normalisation.mean, picture.normalisation.std), cache, seed=recipe.seed
+    )
     catalogue = material.catalogue
     titles = compute_title_features(title, catalogue, recipe.max_tokens, cache)
     rows = {View.IMAGE: material.pixels.rows_of(catalogue), View.TITLE: titles.rows_of(catalogue)}
     both = np.flatnonzero((rows[View.IMAGE] >= 0) & (rows[View.TITLE] >= 0))
-    computed = {View.IMAGE: compute_picture_features(picture, material.pixels, cache), View.TITLE: titles.features}
+    pictures = compute_picture_features(picture, material.pixels, cache)  # the paper knows the last stage alone
+    computed = {View.IMAGE: pictures[:, -picture.network.widths[-1] :], View.TITLE: titles.features}
     groups = catalogue.groups[both]
     train, validation = split_groups(groups, seed=recipe.seed)
     refuse_seen(picture.seen, catalogue, both[validation], f"the backbone {Path(recipe.picture_weights).name}")

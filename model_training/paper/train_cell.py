@@ -122,8 +122,8 @@ def train_cell(trainee: Trainee) -> Iterator[Epoch]:
 
 def _training_part(study: Study, view: View) -> Labelled:
     """As in the paper, products that share a picture are strangers like any others."""
-    groups = study.groups[study.train]
-    return Labelled(study.features[view][study.train].numpy(), groups, groups)
+    features, groups = study.features[view][study.train].numpy(), study.groups[study.train]
+    return Labelled(features, (features.shape[1],), groups, groups)
 
 
 def _recipe_of(cell: Cell) -> Recipe:

@@ -107,13 +107,13 @@ def _tf_idf(titles: Sequence[str | None]) -> tuple[Rows, NDArray[np.float32]]:
 
 
 def _frozen(evidence: Evidence, cache: Path) -> Iterator[tuple[str, Rows, NDArray[np.float32]]]:
-    """The backbones as training found them, centred on the training part and scaled to unit length."""
+    """The backbones' last stages as training found them, centred on the training part, of unit length."""
     material, recipe = evidence.material, evidence.recipe
     picture = load_picture_backbone(recipe.picture_backbone, recipe.picture_weights)
     title = load_title_backbone(recipe.title_backbone)
     freeze(picture.network)
     freeze(title.network)
-    pictures = compute_picture_features(picture, material.pixels, cache)
+    pictures = compute_picture_features(picture, material.pixels, cache)[:, -picture.network.widths[-1] :]
     seen = pictures, material.pixels.rows_of(material.catalogue)
     titles = compute_title_features(title, material.catalogue, recipe.max_tokens, cache)
     read = titles.features, titles.rows_of(material.catalogue)

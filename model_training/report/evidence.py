@@ -64,7 +64,7 @@ def gather(path: Path, csv: Path, images: Path, cache: Path) -> Evidence:
     bundle = load_bundle(path, threads=_THREADS)
     manifest = bundle.manifest
     recipe = Recipe.read(manifest.provenance.get("recipe", "{}"))
-    material = prepare_material(csv, images, manifest.picture, cache, seed=recipe.seed)
+    material = prepare_material(csv, images, manifest.picture, cache, seed=recipe.seed, fold=recipe.fold)
     catalogue = material.catalogue
     is_own = manifest.provenance.get("data") == f"sha256:{catalogue.fingerprint()}"
     queries = material.split.test if is_own else np.arange(len(catalogue))

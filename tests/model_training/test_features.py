@@ -14,7 +14,7 @@ from model_training.recipe import PictureArchitecture
 
 def test_picture_features_are_torchs(tmp_path: Path) -> None:
     """Each row is what torch makes of that picture, also in a batch that is not full; the next run reads them."""
-    backbone = load_picture_backbone(PictureArchitecture.MOBILENET_V2, "shipped")
+    backbone = load_picture_backbone(PictureArchitecture.EFFICIENTNET_LITE0, "packaged")
     patches = np.random.default_rng(1).integers(0, 256, (35, 3, 3, 3), dtype=np.uint8)
     tensors = patches.repeat(32, axis=1).repeat(32, axis=2)
     features = compute_picture_features(backbone, Pixels(tensors, {}, "key"), tmp_path)

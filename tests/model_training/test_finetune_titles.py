@@ -54,7 +54,7 @@ def untrained() -> TitleNetwork:
     )
     backbone = TitleBackbone(transformers.BertModel(config).eval(), 32, tokenizer_json="", source="random")
     freeze(backbone.network)
-    return TitleNetwork(backbone, EmbeddingLearner(32, 16))
+    return TitleNetwork(backbone, EmbeddingLearner((32,), 16))
 
 
 def tuned(checkpoint: Path, seed: int = 0, stop_after: int = STEPS) -> TitleNetwork:

@@ -26,12 +26,14 @@ def groups_in_noise() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
 
 
 def test_an_untrained_learner_is_the_principal_components() -> None:
-    """Before training, cosines are those of the centred, scaled features seen through their principal components."""
+    """Before training, cosines are those of the scaled, centred features seen through their principal components."""
     features, _ = groups_in_noise()
-    learner = EmbeddingLearner(32, 8)
+    learner = EmbeddingLearner((20, 12), 8)
     learner.start_from(torch.from_numpy(features))
     got = learner(torch.from_numpy(features)).detach().numpy()
-    centred = features - features.mean(0)
+    parts = [part / np.linalg.norm(part, axis=1, keepdims=True) for part in np.split(features, [20], axis=1)]
+    scaled = np.concatenate(parts, axis=1)
+    centred = scaled - scaled.mean(0)
     centred /= np.linalg.norm(centred, axis=1, keepdims=True)
     _, _, components = np.linalg.svd(centred, full_matrices=False)
     expected = centred @ components[:8].T
@@ -42,7 +44,7 @@ def test_an_untrained_learner_is_the_principal_components() -> None:
 def test_training_finds_what_groups_share(tmp_path: Path) -> None:
     """On features that hide the group in noise, training more than doubles how often the nearest is of the group."""
     features, groups = groups_in_noise()
-    part = Labelled(features, groups, groups)
+    part = Labelled(features, (32,), groups, groups)
 
     def right(learner: EmbeddingLearner) -> float:
         vectors = learner(torch.from_numpy(features)).detach().numpy()
@@ -57,7 +59,7 @@ def test_training_finds_what_groups_share(tmp_path: Path) -> None:
 def test_a_resumed_run_ends_where_an_unbroken_one_does(tmp_path: Path, loss: Loss) -> None:
     """Two epochs, a break and two more give the very weights of four epochs, ArcFace's centres included."""
     features, groups = groups_in_noise()
-    part = Labelled(features, groups, groups)
+    part = Labelled(features, (32,), groups, groups)
     recipe = replace(RECIPE, loss=loss)
     unbroken = train_learner(part, part, recipe, tmp_path / "whole.pt", label="")
     train_learner(part, part, replace(recipe, epochs=2), tmp_path / "broken.pt", label="")
@@ -75,7 +77,7 @@ def test_a_resumed_run_ends_where_an_unbroken_one_does(tmp_path: Path, loss: Los
 def test_one_seed_makes_one_result(tmp_path: Path, seed: int) -> None:
     """The same seed gives equal weights, another seed others."""
     features, groups = groups_in_noise()
-    part = Labelled(features, groups, groups)
+    part = Labelled(features, (32,), groups, groups)
     runs = [
         train_learner(part, part, replace(RECIPE, seed=chosen), tmp_path / f"{run}.pt", label="")
         for run, chosen in enumerate((seed, seed, seed + 1))

@@ -36,7 +36,10 @@ def measure(groups: NDArray[np.int64], pictures: NDArray[np.float32], folder: Pa
     split, recipe = split_components(groups, seed=0), Recipe(epochs=2, dimension=16)
     by_view = {View.LEXICAL: features(3) / np.linalg.norm(features(3), axis=1, keepdims=True)}
     for view, rows in ((View.IMAGE, pictures), (View.TITLE, features(2))):
-        parts = (Labelled(rows[part], groups[part], groups[part]) for part in (split.train, split.validation))
+        parts = (
+            Labelled(rows[part], (rows.shape[1],), groups[part], groups[part])
+            for part in (split.train, split.validation)
+        )
         learner = train_learner(*parts, recipe, folder / f"{view}.pt", label=view)
         with torch.inference_mode():
             by_view[view] = learner(torch.from_numpy(rows)).numpy()

@@ -9,16 +9,16 @@ from model_training.paper.cell import PAPER
 from model_training.recipe import PictureArchitecture, Recipe
 
 RESNET = (PictureArchitecture.RESNET18, "torchvision")
-SHIPPED = (PictureArchitecture.MOBILENET_V2, "shipped")
+OURS = (PictureArchitecture.EFFICIENTNET_LITE0, "packaged")
 
 
 @pytest.mark.parametrize(
     ("asked", "resnet_there", "bert_there", "picture", "title", "said"),
     [
         (PAPER, True, True, RESNET, "9fe1", []),
-        (PAPER, False, True, SHIPPED, "9fe1", ["resnet18-f37072fd.pth into"]),
+        (PAPER, False, True, OURS, "9fe1", ["resnet18-f37072fd.pth into"]),
         (PAPER, True, False, RESNET, "minilm", ["--title-backbone FOLDER"]),
-        (PAPER, False, False, SHIPPED, "minilm", ["--picture-weights FILE", "--title-backbone FOLDER"]),
+        (PAPER, False, False, OURS, "minilm", ["--picture-weights FILE", "--title-backbone FOLDER"]),
         (Recipe(PictureArchitecture.RESNET18, "own.safetensors", "folder/bert"), False, False,
          (PictureArchitecture.RESNET18, "own.safetensors"), "bert", []),
     ],

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model_training.split import SHARES, find_components, split_components
+from model_training.split import FOLDS, find_components, split_components
 
 KEYS = st.lists(st.tuples(st.integers(0, 12), st.integers(100, 112)), min_size=1, max_size=40)
 
@@ -35,8 +35,17 @@ def test_split_keeps_components_whole_and_shares_close() -> None:
     owners = [set(components[part].tolist()) for part in parts]
     assert len(set.union(*owners)) == sum(map(len, owners))
     largest = np.bincount(components).max()
-    for part, share in zip(parts, SHARES, strict=True):
-        assert abs(len(part) - 2000 * share / sum(SHARES)) <= largest
+    for part, share in zip(parts, (3, 1, 1), strict=True):
+        assert abs(len(part) - 2000 * share / 5) <= share * largest
+
+
+def test_folds_test_every_posting_once() -> None:
+    """Over the five folds each posting is in the test part once and in the validation part once, and never in both."""
+    components = np.sort(np.random.default_rng(6).integers(0, 80, 400))
+    splits = [split_components(components, seed=3, fold=fold) for fold in range(FOLDS)]
+    for parts in ([split.test for split in splits], [split.validation for split in splits]):
+        assert sorted(np.concatenate(parts).tolist()) == list(range(400))
+    assert not any(np.isin(split.test, split.fitted).any() for split in splits)
 
 
 def test_split_depends_on_the_seed_alone() -> None:

@@ -23,7 +23,7 @@ def test_a_stranger_trains_a_bundle_that_serves(bundle: Bundle) -> None:
     """With the shipped backbone and no hub, the sample catalogue becomes a bundle with three decided view sets."""
     manifest = bundle.manifest
     assert set(manifest.decisions) == {"image", "title+lexical", "image+title+lexical"}
-    assert "mobilenet_v2.safetensors" in manifest.provenance["picture_backbone"]
+    assert "efficientnet-lite0" in manifest.provenance["picture_backbone"]
     assert bundle.dimensions == {"image": 256, "title": 256, "lexical": 512}
     for decision in manifest.decisions.values():
         thresholds = decision.thresholds
