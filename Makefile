@@ -89,19 +89,15 @@ bench: setup
 growth: setup
 	@$(BIN)/python -m benchmarks.growth "$(BUNDLE)" --plot docs/growth.svg
 
-# The shipped bundle, made anew beside its place. REAL and WEIGHTS are material that the repository does not hold.
+# The shipped bundle, made anew beside its place. REAL is material that the repository does not hold.
 REAL ?= ../shared/data
-WEIGHTS ?= ../shared/weights/mobilenet_v2.safetensors
 DEMO := .cache/demo
 
 demo-bundle: setup
 	$(BIN)/kembar-train sample --out $(DEMO)/drawn --products 700 --seed 2026
 	$(BIN)/python bundles/demo_catalogue.py $(DEMO)/drawn $(REAL) $(DEMO)/all
-	$(BIN)/kembar-train train $(DEMO)/all/postings.csv --images $(DEMO)/all/images --out $(DEMO)/first_round \
-	  --picture-weights $(WEIGHTS) --finetune-epochs 12 --save-backbone $(DEMO)/first_round.safetensors
 	$(BIN)/kembar-train train $(DEMO)/all/postings.csv --images $(DEMO)/all/images --out $(DEMO)/bundle \
-	  --picture-weights $(DEMO)/first_round.safetensors --finetune-epochs 8 --notes bundles/demo_notes.md \
-	  --save-backbone $(DEMO)/mobilenet_v2.safetensors
+	  --finetune-epochs 8 --notes bundles/demo_notes.md
 
 clean:
 	rm -rf .venv .cache build *.egg-info

@@ -24,8 +24,8 @@ def augment(pixels: torch.Tensor, side: int, generator: torch.Generator) -> torc
 
 
 def _random_affine(n: int, generator: torch.Generator) -> torch.Tensor:
-    """(n, 2, 3): keep 40 to 110 % of the area, sides 4:5 to 5:4, up to 12 degrees, half of them mirrored."""
-    area = _uniform(n, 0.4, 1.1, generator)
+    """(n, 2, 3): keep 20 to 110 % of the area, sides 4:5 to 5:4, up to 12 degrees, half of them mirrored."""
+    area = torch.exp(_uniform(n, math.log(0.2), math.log(1.1), generator))
     aspect = torch.exp(_uniform(n, math.log(0.8), math.log(1.25), generator))
     wide, high = (area * aspect).sqrt(), (area / aspect).sqrt()
     mirror = torch.where(_uniform(n, 0, 1, generator) < 0.5, -1.0, 1.0)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from pydantic import ValidationError
 
 from model_training.errors import TrainingError
 from model_training.paper.cell import PAPER
@@ -178,6 +179,10 @@ def _explained() -> Iterator[None]:
         yield
     except (TrainingError, FeedError, BundleError) as exc:
         raise SystemExit(f"kembar-train: {exc}") from exc
+    except ValidationError as exc:
+        wrong = exc.errors()[0]
+        flag = f"--{wrong['loc'][-1]}".replace("_", "-")
+        raise SystemExit(f"kembar-train: {flag}: {wrong['msg']}, got {wrong['input']}") from exc
     except KeyboardInterrupt as exc:
         click.echo("kembar-train: stopped; the same command goes on from the last checkpoint", err=True)
         raise SystemExit(130) from exc

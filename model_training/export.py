@@ -5,8 +5,10 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import onnx
 import torch
 from numpy.typing import NDArray
+from onnx import helper, numpy_helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from torch import nn
 
@@ -14,7 +16,7 @@ from model_training.errors import ParityError
 
 logger = logging.getLogger(__name__)
 
-LEAST_PARITY = 0.9999
+LEAST_PARITY, LEAST_ROUNDED = 0.9999, 0.999
 _OPSET = 18
 
 
@@ -26,6 +28,23 @@ def export_picture_network(network: nn.Module, example: torch.Tensor, path: Path
 def export_title_network(network: nn.Module, example: tuple[torch.Tensor, torch.Tensor], path: Path) -> None:
     """Write the title graph; `example` is ids and mask (n, tokens) int64."""
     _export(network, example, path, {name: {0: "n", 1: "tokens"} for name in ("input_ids", "attention_mask")})
+
+
+def store_in_half(path: Path) -> None:
+    """
+    Keep a graph's weights as float16, half the size; the runtime widens them once, when it opens the file.
+
+    It computes in float32 as before; the rounding moves vectors by less than 1e-3 (`check_parity` with LEAST_ROUNDED).
+    """
+    model = onnx.load(path)
+    for tensor in model.graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        if values.dtype == np.float32 and values.size > 1:
+            name = tensor.name
+            tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}.half"))
+            cast = helper.make_node("Cast", [tensor.name], [name], to=onnx.TensorProto.FLOAT)
+            model.graph.node.insert(0, cast)
+    onnx.save(model, path)
 
 
 def quantise_titles(source: Path, target: Path) -> None:
@@ -42,7 +61,9 @@ def quantise_titles(source: Path, target: Path) -> None:
         logging.disable(logging.NOTSET)
 
 
-def check_parity(expected: torch.Tensor, got: NDArray[np.float32], path: Path) -> float:
+def check_parity(
+    expected: torch.Tensor, got: NDArray[np.float32], path: Path, least_allowed: float = LEAST_PARITY
+) -> float:
     """
     Hold an exported graph against torch.
 
@@ -53,11 +74,11 @@ def check_parity(expected: torch.Tensor, got: NDArray[np.float32], path: Path) -
         The least cosine.
 
     Raises:
-        ParityError: it is below 0.9999.
+        ParityError: it is below what is allowed.
     """
     least = float((expected.detach().numpy() * got).sum(1).min())
-    if not least >= LEAST_PARITY:
-        raise ParityError(f"{path.name}: expected cosine >= {LEAST_PARITY} between torch and ONNX, got {least:.6f}")
+    if not least >= least_allowed:
+        raise ParityError(f"{path.name}: expected cosine >= {least_allowed} between torch and ONNX, got {least:.6f}")
     logger.info("%s: least cosine to torch %.7f", path.name, least)
     return least
 

@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 
 from model_training.backbones import TitleBackbone
 from model_training.decide import THRESHOLDS
-from model_training.export import check_parity, export_picture_network, export_title_network, quantise_titles
+from model_training.export import (
+    LEAST_ROUNDED,
+    check_parity,
+    export_picture_network,
+    export_title_network,
+    quantise_titles,
+    store_in_half,
+)
 from model_training.features import open_tokenizer, pad_tokens
 from model_training.material import Material
 from model_training.metrics import f1_mean
@@ -104,9 +111,14 @@ def _export_image(stage: Path, network: PictureNetwork, material: Material) -> t
     export_picture_network(network, examples[:2], path)
     with torch.inference_mode():
         expected = network(examples)
-    spec = EncoderSpec(file=path.name, dimension=expected.shape[1], rows_independent=True, precision="fp32")
+    spec = EncoderSpec(
+        file=path.name, dimension=expected.shape[1], rows_independent=True, precision="fp32, weights kept in fp16"
+    )
+    parity = check_parity(expected, ImageEncoder(path, spec, threads=_THREADS).encode(examples.numpy()), path)
+    store_in_half(path)
     encoder = ImageEncoder(path, spec, threads=_THREADS)
-    return encoder, check_parity(expected, encoder.encode(examples.numpy()), path)
+    check_parity(expected, encoder.encode(examples.numpy()), path, LEAST_ROUNDED)
+    return encoder, parity
 
 
 def _export_title(

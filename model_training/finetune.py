@@ -15,8 +15,8 @@ from model_training.networks import normalise_pixels
 from model_training.one_cycle import run_one_cycle
 from model_training.recipe import Recipe
 
-_SIDE = 160  # pixels; crops show products larger than whole pictures do, so serving at 192 sees them alike
-_PEAK_RATE = 2e-4
+_SIDE = 160  # pixels; crops show products larger than whole pictures do, so serving at 224 sees them alike
+_PEAK_RATE, _LEARNER_RATE = 2e-4, 2e-3
 
 
 def finetune(
@@ -50,7 +50,7 @@ def finetune(
         return supervised_contrast(vectors, batch.groups, batch.components)
 
     run_one_cycle(
-        [(backbone.network, _PEAK_RATE), (learner, _PEAK_RATE)],
+        [(backbone.network, _PEAK_RATE), (learner, _LEARNER_RATE)],
         loss_of,
         steps=lookalikes.steps(recipe.finetune_epochs),
         seed=recipe.seed,

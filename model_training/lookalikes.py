@@ -49,7 +49,9 @@ class Lookalikes:
         likeness = centres @ centres.T
         np.fill_diagonal(likeness, -2)
         self._nearest = np.argsort(-likeness, axis=1)[:, :_NEAREST]
-        chance = np.sqrt([len(own) for own in members])  # between "every product alike" and "every posting alike"
+        # Between "every product alike" and "every posting alike"; what stands alone comes as a lookalike only, since it
+        # has nothing to be drawn to.
+        chance = np.array([(len(own) - 1) / np.sqrt(len(own)) for own in members])
         self._chance = chance / chance.sum()
 
     def steps(self, epochs: int) -> int:
@@ -58,7 +60,9 @@ class Lookalikes:
 
     def draw(self, rng: np.random.Generator) -> Batch:
         """Products by lot, lookalikes of each, rows of every one; a product that has too few repeats some."""
-        seeds = rng.choice(len(self._rows), min(self._seeds, len(self._rows)), replace=False, p=self._chance)
+        seeds = rng.choice(
+            len(self._rows), min(self._seeds, int(np.count_nonzero(self._chance))), replace=False, p=self._chance
+        )
         companions = [rng.choice(self._nearest[seed]) for seed in seeds for _ in range(_COMPANIONS)]
         chosen = np.unique(np.r_[seeds, companions])
         rows = [self._some(self._rows[index], rng) for index in chosen]

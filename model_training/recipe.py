@@ -61,7 +61,7 @@ class Recipe:
     epochs: Annotated[int, Field(ge=0, description="Of the learners, on cached features.")] = 10
     learning_rate: Annotated[float, Field(gt=0, description="Of the learners.")] = 0.1
     batch_size: Annotated[int, Field(ge=2, description="Pairs or postings a step.")] = 128
-    finetune_epochs: Annotated[int, Field(ge=0, description="Through every layer of the picture network.")] = 0
+    finetune_epochs: Annotated[int, Field(ge=0, description="Through the picture network, its first stages apart.")] = 0
     title_finetune_epochs: Annotated[int, Field(ge=0, description="Through every layer of the title network.")] = 0
     fold: Annotated[int, Field(ge=0, le=4, description="Which fifth of the catalogue is held out as test part.")] = 0
     seed: Annotated[int, Field(ge=0, description="One seed makes one result on one machine.")] = 0
@@ -77,14 +77,13 @@ class Recipe:
         return TitleSpec(normalisation="kembar-1", max_tokens=self.max_tokens)
 
     def describe(self) -> str:
-        """JSON for the bundle's provenance; of a weights file its name alone."""
-        return json.dumps(
-            {**dataclasses.asdict(self), "picture_weights": Path(self.picture_weights).name}, sort_keys=True
-        )
+        """JSON for the bundle's provenance; of files and folders their names alone."""
+        names = {field: Path(getattr(self, field)).name for field in ("picture_weights", "title_backbone")}
+        return json.dumps({**dataclasses.asdict(self), **names}, sort_keys=True)
 
     @staticmethod
     def read(described: str) -> "Recipe":
-        """The inverse of `describe`, except for the folder of a weights file."""
+        """The inverse of `describe`, except for where files lie."""
         return RECIPE.validate_json(described)
 
     def key(self, *data: str) -> str:

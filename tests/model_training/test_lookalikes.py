@@ -35,3 +35,14 @@ def test_an_epoch_shows_every_row_once_on_average() -> None:
         np.arange(640), np.arange(640) // 2, np.arange(640), np.eye(640, 8, dtype=np.float32) + 0.1, seeds=8, each=2
     )
     assert many.steps(3) == 3 * 640 // (8 * 4 * 2)
+
+
+def test_what_stands_alone_is_no_seed() -> None:
+    """Of one pair among sixty single postings, every batch shows the pair: the others come as its lookalikes alone."""
+    groups = np.array([0, 0, *range(1, 61)])
+    start = np.random.default_rng(2).normal(size=(62, 16)).astype(np.float32)
+    lookalikes = Lookalikes(np.arange(62), groups, groups, start, seeds=4, each=2)
+    for draw in range(30):
+        batch = lookalikes.draw(np.random.default_rng(draw))
+        assert 0 in batch.groups.tolist()
+        assert len(set(batch.groups.tolist())) <= 4
