@@ -97,7 +97,7 @@ demo-bundle: setup
 	$(BIN)/kembar-train sample --out $(DEMO)/drawn --products 700 --seed 2026
 	$(BIN)/python bundles/demo_catalogue.py $(DEMO)/drawn $(REAL) $(DEMO)/all
 	$(BIN)/kembar-train train $(DEMO)/all/postings.csv --images $(DEMO)/all/images --out $(DEMO)/bundle \
-	  --finetune-epochs 8 --notes bundles/demo_notes.md
+	  --notes bundles/demo_notes.md
 
 clean:
 	rm -rf .venv .cache build *.egg-info
