@@ -1,8 +1,12 @@
 """Random views of a picture, as sellers' photographs differ, for a whole batch at once."""
 
+import io
 import math
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from PIL import Image
 from torch.nn import functional as F
 
 
@@ -21,6 +25,25 @@ def augment(pixels: torch.Tensor, side: int, generator: torch.Generator) -> torc
     grid = F.affine_grid(_random_affine(len(batch), generator), [len(batch), 3, side, side], align_corners=False)
     moved = F.grid_sample(batch, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
     return _recolour(moved, generator).permute(0, 2, 3, 1)
+
+
+def save_badly(pixels: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """
+    Save each picture at 50 to 100 % of its size as JPEG of quality 30 to 95, and read it at its old size again.
+
+    Args:
+        pixels: (n, side, side, 3) uint8 RGB.
+    """
+    side, saved = pixels.shape[1], []
+    for picture, share, quality in zip(
+        pixels, rng.uniform(0.5, 1, len(pixels)), rng.integers(30, 96, len(pixels)), strict=True
+    ):
+        file, small = io.BytesIO(), max(1, round(side * share))
+        Image.fromarray(picture).resize((small, small), Image.Resampling.BICUBIC).save(
+            file, "JPEG", quality=int(quality)
+        )
+        saved.append(np.asarray(Image.open(file).resize((side, side), Image.Resampling.BICUBIC)))
+    return np.stack(saved)
 
 
 def _random_affine(n: int, generator: torch.Generator) -> torch.Tensor:

@@ -2,7 +2,7 @@
 
 import hashlib
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from model_training.augment import augment, save_badly
 from model_training.backbones import PictureBackbone, TitleBackbone
 from model_training.catalogue import Catalogue
 from model_training.export import export_picture_network
@@ -19,6 +20,9 @@ from model_training.networks import PictureNetwork, TitleNetwork
 from model_training.pixels import Pixels
 from model_training.row_cache import RowCache
 from service.bundle.title import TitleTokenizer
+
+COPIES = 2
+"""Of each training picture, beside itself: the learner shall know a product again whatever a seller did to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +44,47 @@ def compute_picture_features(backbone: PictureBackbone, pixels: Pixels, cache: P
     Returns:
         (m, features) float32, row for row as `pixels.tensors`.
     """
-    key = _key("picture", backbone.source, backbone.architecture, pixels.key)
-    store = RowCache(
-        cache / f"features-{key}", rows=len(pixels.tensors), shape=(sum(backbone.network.widths),), dtype=np.float32
+    return _run_over(
+        backbone, pixels, len(pixels.tensors), lambda rows: pixels.tensors[rows], cache, "picture features"
     )
+
+
+def compute_copy_features(
+    backbone: PictureBackbone, pixels: Pixels, rows: NDArray[np.int64], cache: Path
+) -> NDArray[np.float32]:
+    """
+    Run it over sellers' copies of pictures: cut, turned, mirrored, recoloured, saved smaller and worse.
+
+    Args:
+        rows: (r,) of `pixels.tensors`.
+
+    Returns:
+        (COPIES, r, features) float32.
+    """
+    side = pixels.tensors.shape[1]
+
+    def copy(numbers: NDArray[np.int64]) -> NDArray[np.uint8]:
+        rng = np.random.default_rng(numbers[0])  # chunks are always cut alike, so a resumed run copies alike
+        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        views = augment(torch.from_numpy(pixels.tensors[rows[numbers % len(rows)]]), side, generator)
+        return save_badly(views.round().byte().numpy(), rng)
+
+    label = f"features of copies {hashlib.sha256(rows.tobytes()).hexdigest()}"
+    return _run_over(backbone, pixels, COPIES * len(rows), copy, cache, label).reshape(COPIES, len(rows), -1)
+
+
+def _run_over(
+    backbone: PictureBackbone,
+    pixels: Pixels,
+    count: int,
+    draw: Callable[[NDArray[np.int64]], NDArray[np.uint8]],
+    cache: Path,
+    label: str,
+) -> NDArray[np.float32]:
+    """The features of `count` tensors, which `draw` gives by number; `label` tells them from others of `pixels`."""
+    key = _key(label, backbone.source, backbone.architecture, pixels.key)
+    shape = (sum(backbone.network.widths),)
+    store = RowCache(cache / f"features-{key}", rows=count, shape=shape, dtype=np.float32)
     if store.done.all():
         return store.array
     with tempfile.TemporaryDirectory() as folder:
@@ -54,10 +95,10 @@ def compute_picture_features(backbone: PictureBackbone, pixels: Pixels, cache: P
         session = onnxruntime.InferenceSession(path, options)
 
     def compute(numbers: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        (features,) = session.run(None, {"pixels": pixels.tensors[numbers]})
+        (features,) = session.run(None, {"pixels": draw(numbers)})
         return features, np.ones(len(numbers), dtype=np.bool_)
 
-    store.fill(compute, chunk=32, label="picture features")
+    store.fill(compute, chunk=32, label=" ".join(label.split()[:3]))
     return store.array
 
 

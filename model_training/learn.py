@@ -1,5 +1,6 @@
 """Train both views, separately: learners on frozen features, then, if asked, the whole networks."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,13 @@ import torch
 from numpy.typing import NDArray
 
 from model_training.backbones import PictureBackbone, TitleBackbone, freeze
-from model_training.features import TitleFeatures, compute_picture_features, compute_title_features, open_tokenizer
+from model_training.features import (
+    TitleFeatures,
+    compute_copy_features,
+    compute_picture_features,
+    compute_title_features,
+    open_tokenizer,
+)
 from model_training.finetune import finetune
 from model_training.finetune_titles import finetune_titles
 from model_training.learner import EmbeddingLearner
@@ -26,11 +33,19 @@ def learn_pictures(
     freeze(backbone.network)
     features = compute_picture_features(backbone, material.pixels, cache)
     places = material.pixels.rows_of(material.catalogue)
-    learner = _train_learner(
-        features, backbone.network.widths, places, material, recipe, checkpoints, "picture learner"
+    own, watched = _parts(features, backbone.network.widths, places, material)
+    train = _having(places, material.split.train)
+    seen, index = np.unique(places[train], return_inverse=True)
+    copies = compute_copy_features(backbone, material.pixels, seen, cache)
+    several = 1 + len(copies)
+    shown = replace(
+        own,
+        features=np.concatenate([own.features, *copies[:, index]]),
+        groups=np.tile(own.groups, several),
+        components=np.tile(own.components, several),
     )
+    learner = train_learner(shown, watched, recipe, checkpoints / "picture_learner.pt", label="picture learner")
     if recipe.finetune_epochs:
-        train = _having(places, material.split.train)
         rows = places[train]
         with torch.inference_mode():
             start = learner(torch.from_numpy(features[rows])).numpy()
@@ -47,9 +62,8 @@ def learn_titles(
     freeze(backbone.network)
     titles = compute_title_features(backbone, material.catalogue, recipe.max_tokens, cache)
     places = titles.rows_of(material.catalogue)
-    learner = _train_learner(
-        titles.features, (backbone.features,), places, material, recipe, checkpoints, "title learner"
-    )
+    parts = _parts(titles.features, (backbone.features,), places, material)
+    learner = train_learner(*parts, recipe, checkpoints / "title_learner.pt", label="title learner")
     network = TitleNetwork(backbone, learner)
     if recipe.title_finetune_epochs:
         tokenizer = open_tokenizer(backbone, recipe.max_tokens)
@@ -72,22 +86,16 @@ def _alike_by_title(titles: TitleFeatures, learner: EmbeddingLearner, material: 
     return Lookalikes(places[train], groups, components, start, seeds=8, each=2)  # 64 titles a batch
 
 
-def _train_learner(
-    features: NDArray[np.float32],
-    widths: tuple[int, ...],
-    places: NDArray[np.int64],
-    material: Material,
-    recipe: Recipe,
-    checkpoints: Path,
-    label: str,
-) -> EmbeddingLearner:
-    """`places` (n,) is the feature row of each posting, -1 where it has none."""
-    parts = [_having(places, part) for part in (material.split.train, material.split.validation)]
+def _parts(
+    features: NDArray[np.float32], widths: tuple[int, ...], places: NDArray[np.int64], material: Material
+) -> tuple[Labelled, Labelled]:
+    """What is learned from and what is watched; `places` (n,) is the feature row of each posting, -1 where none is."""
+    catalogue, split = material.catalogue, material.split
+    having = [_having(places, part) for part in (split.train, split.validation)]
     train, validation = (
-        Labelled(features[places[rows]], widths, material.catalogue.groups[rows], material.components[rows])
-        for rows in parts
+        Labelled(features[places[rows]], widths, catalogue.groups[rows], material.components[rows]) for rows in having
     )
-    return train_learner(train, validation, recipe, checkpoints / f"{label.replace(' ', '_')}.pt", label=label)
+    return train, validation
 
 
 def _having(places: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int64]:

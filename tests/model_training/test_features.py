@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from model_training.backbones import load_picture_backbone
-from model_training.features import compute_picture_features
+from model_training.features import COPIES, compute_copy_features, compute_picture_features
 from model_training.networks import normalise_pixels
 from model_training.pixels import Pixels
 from model_training.recipe import PictureArchitecture
@@ -25,3 +25,24 @@ def test_picture_features_are_torchs(tmp_path: Path) -> None:
     assert np.allclose(features, expected, atol=1e-3 * np.abs(expected).max())
     again = compute_picture_features(backbone, Pixels(np.zeros_like(tensors), {}, "key"), tmp_path)
     assert np.array_equal(again, features)
+
+
+def test_copies_look_like_their_picture_and_are_the_same_each_time(tmp_path: Path) -> None:
+    """Each copy's features differ from the picture's, are often nearest to them of all, and come again alike."""
+    backbone = load_picture_backbone(PictureArchitecture.EFFICIENTNET_LITE0, "packaged")
+    rng = np.random.default_rng(2)
+    colours, stripes = rng.integers(40, 216, (20, 1, 1, 3)), rng.integers(-40, 40, (20, 4, 1, 3)).repeat(24, axis=1)
+    tensors = np.broadcast_to(colours + stripes, (20, 96, 96, 3)).astype(np.uint8)
+    pixels = Pixels(tensors, {}, "key")
+    rows = np.arange(2, 20)
+    features = compute_picture_features(backbone, pixels, tmp_path)[rows]
+    copies = compute_copy_features(backbone, pixels, rows, tmp_path)
+    assert copies.shape == (COPIES, 18, features.shape[1])
+    again = compute_copy_features(backbone, pixels, rows, tmp_path / "elsewhere")
+    assert np.array_equal(again, copies)
+    mean = features.mean(0)
+    for version in copies:
+        assert not np.isclose(version, features).all(axis=1).any()
+        cosine = (version - mean) @ (features - mean).T
+        cosine /= np.linalg.norm(version - mean, axis=1)[:, None] * np.linalg.norm(features - mean, axis=1)
+        assert (cosine.argmax(1) == np.arange(18)).mean() > 5 / 18  # five times chance: these are patterns, not pictures

@@ -2,6 +2,7 @@
 
 import csv
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -13,8 +14,9 @@ from model_training.errors import ParityError
 from model_training.export import check_parity
 from model_training.report.quality import GALLERY_HEADER, SIZE_HEADER
 from model_training.sample.catalogue import draw_catalogue
-from service.bundle.bundle import Bundle, load_bundle
+from service.bundle.bundle import MANIFEST, Bundle, load_bundle
 from service.bundle.picture import decode_picture, picture_tensor
+from service.bundle.sealing import seal
 from service.bundle.views import Goal
 from tests.model_training.train_command import run, training
 
@@ -75,15 +77,19 @@ def test_the_report_shows_the_bundle_on_its_test_part(
     assert f"<b>{float(learned.split('|')[4]):.3f}</b>f1_mean" in page
 
 
-def test_a_bundle_of_two_views_on_other_data_is_reported_too(shop: Path) -> None:
-    """The shipped bundle, trained elsewhere: every posting asks, and what cannot be had is said, not passed over."""
-    out, shipped = shop / "shipped.html", Path(__file__).parents[2] / "bundles" / "demo"
+def test_a_bundle_from_elsewhere_is_reported_on_other_data(shop: Path, tmp_path: Path) -> None:
+    """Every posting asks; a backbone that is not here is said to be left out, not passed over."""
+    out, foreign = shop / "foreign.html", tmp_path / "foreign"
+    shutil.copytree(Path(__file__).parents[2] / "bundles" / "demo", foreign)
+    described = (foreign / MANIFEST).read_text(encoding="utf-8")
+    (foreign / MANIFEST).write_text(described.replace("packaged", "gone.safetensors"), encoding="utf-8")
+    seal(foreign)
     done = run(
-        "report", shipped, shop / "postings.csv", "--images", shop / "images", "--out", out, "--cache", shop / "cache"
+        "report", foreign, shop / "postings.csv", "--images", shop / "images", "--out", out, "--cache", shop / "cache"
     )
     page = out.read_text(encoding="utf-8")
     assert "postings ask. The bundle was trained on other data" in page
-    assert "<td>picture + title</td>" in page
+    assert "<td>picture + title + lexical</td>" in page
     assert "<td>picture, frozen</td>" not in page
     assert "the frozen backbones are left out of the ablation" in done.stderr
 
