@@ -11,7 +11,9 @@ from service.bundle.views import Goal, View, view_set_key
 REJECTING = frozenset({Goal.PRECISION_99, Goal.BALANCED})
 """The goals at which titles that contradict each other rule a match out."""
 
-_TENFOLDS = (-1.0, 2.0)  # the line is measured over one power of ten, and followed no further than two beyond
+# The line is measured over one power of ten, and followed no further than two. A smaller catalogue keeps the learned
+# score: its lookalikes come in families, so it has more of them than strangers drawn by lot would give it.
+_MOST_TENFOLDS = 2.0
 
 
 def score_needed(learned: GoalThreshold, fitted_in: int, gallery_size: int) -> float:
@@ -21,7 +23,7 @@ def score_needed(learned: GoalThreshold, fitted_in: int, gallery_size: int) -> f
     >>> score_needed(GoalThreshold(0.7, 0.6, 0.8, 99, True, per_tenfold=0.05), fitted_in=1_000, gallery_size=100_000)
     0.8
     """
-    tenfolds = min(max(math.log10(max(gallery_size, 1) / fitted_in), _TENFOLDS[0]), _TENFOLDS[1])
+    tenfolds = min(max(math.log10(max(gallery_size, 1) / fitted_in), 0.0), _MOST_TENFOLDS)
     return round(min(max(learned.score + learned.per_tenfold * tenfolds, -1.0), 1.0), 6)
 
 

@@ -45,4 +45,6 @@ def test_copies_look_like_their_picture_and_are_the_same_each_time(tmp_path: Pat
         assert not np.isclose(version, features).all(axis=1).any()
         cosine = (version - mean) @ (features - mean).T
         cosine /= np.linalg.norm(version - mean, axis=1)[:, None] * np.linalg.norm(features - mean, axis=1)
-        assert (cosine.argmax(1) == np.arange(18)).mean() > 5 / 18  # five times chance: these are patterns, not pictures
+        assert (
+            cosine.argmax(1) == np.arange(18)
+        ).mean() > 5 / 18  # five times chance: these are patterns, not pictures
