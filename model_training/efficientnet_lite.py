@@ -36,19 +36,10 @@ def build_stages() -> nn.Sequential:
     return nn.Sequential(*stages, _convolution(channels, _HEAD, kernel=1))
 
 
-def load_released(stages: nn.Module, state: dict[str, torch.Tensor]) -> bool:
-    """
-    Take the weights of the release, whose tensors come in the same order under other names.
-
-    Returns:
-        Whether they fit; if not, nothing is changed.
-    """
+def load_released(stages: nn.Module, state: dict[str, torch.Tensor]) -> None:
+    """Take the weights of the release, whose tensors come in the same order under other names."""
     theirs = [tensor for name, tensor in state.items() if not name.startswith("_fc.")]
-    mine = stages.state_dict()
-    if [tensor.shape for tensor in theirs] != [tensor.shape for tensor in mine.values()]:
-        return False
-    stages.load_state_dict(dict(zip(mine, theirs, strict=True)))
-    return True
+    stages.load_state_dict(dict(zip(stages.state_dict(), theirs, strict=True)))
 
 
 class _SamePadding(nn.Module):
