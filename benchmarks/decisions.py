@@ -7,7 +7,7 @@ REAL holds `luma`, `grocery` and `clothing`, each with postings.csv and images/;
 Bundles are trained with the recipe's defaults and kept; of a catalogue three folds, whose test parts are asked.
 Postings that share the query's picture file are no answers and no truth. F1 is `f1_mean` of the queries as they are
 and, as `balanced` is fitted, with half of them singletons; `best` is at the threshold that is best in hindsight.
-Intervals: bootstrap over products, 1,000 resamples.
+Intervals: bootstrap over products (over families for pairs of sizes), 1,000 resamples.
 
 - fusion: every set of views before the same queries; what all views gain over the best single view, and over the better
   of picture and whole title. Thresholds are the bundle's; for a set that it does not carry, fitted as those are. `luma
@@ -84,7 +84,7 @@ def main() -> None:
         numbers = range(options.folds if learned == asked else 1)
         folds = [examine(folders[learned], folders[asked], options.out, Recipe(fold=fold)) for fold in numbers]
         for name, values, target in measure(folds):
-            said = ", ".join(f"{what} {value:.4f}" for what, value in values.items())
+            said = ", ".join(f"{what} {round(value, 4)}" for what, value in values.items())
             print(f"{question}, {asked}: {name}: {said}{target and f' ({target})'}", flush=True)
             figures[f"{question}, {asked}"][name] = {**values, "target": target}
     write_report(options.json, figures, seed=SEED)
@@ -175,7 +175,7 @@ def score(ranking: Ranking, learned: float) -> Floats:
 
 
 def fuse(folds: Sequence[Evidence], least: float) -> Iterator[Line]:
-    """The F1S of every view set, and what all views gain."""
+    """The F1S of every view set before the same queries, and what all views gain."""
     asked = {key: [ask(evidence, key) for evidence in folds] for key in VIEW_SETS}
     f1s = {key: np.concatenate([score(*of) for of in answers], axis=1) for key, answers in asked.items()}
     groups, truth = (np.concatenate([getattr(one, name) for one, _ in asked[ALL]]) for name in ("groups", "truth"))
@@ -202,7 +202,7 @@ def travel(folds: Sequence[Evidence]) -> Iterator[Line]:
         f1s = score(ranking, learned)
         for best, here, name in ((*f1s[:2], "as they are"), (*f1s[2:], "half singletons")):
             kept = spread(here / best, ranking.groups, best)  # the ratio of the means
-            target = f"target >= {LEAST_KEPT}: {verdict(kept['mean'] >= LEAST_KEPT)}"
+            target = f"target >= {LEAST_KEPT}: {verdict(kept['estimate'] >= LEAST_KEPT)}"
             yield f"{key}, {name}, learned / best", {"best": best.mean(), "learned": here.mean(), **kept}, target
 
 
@@ -219,7 +219,7 @@ def tell_sizes(folds: Sequence[Evidence]) -> Iterator[Line]:
             judged.append(judge(np.einsum("pd,pd->p", *ends), told, evidence.threshold(key, Goal.BALANCED)))
         near, matched = np.concatenate(judged, axis=1)
         found = {"pairs": len(families), "near enough": near.mean(), **spread(matched, families)}
-        target = f"target <= {MOST_MATCHED}: {verdict(found['mean'] <= MOST_MATCHED)}"
+        target = f"target <= {MOST_MATCHED}: {verdict(found['estimate'] <= MOST_MATCHED)}"
         yield f"{key}, pairs in another size that match", found, "" if key == PICTURE else target
 
 
@@ -247,7 +247,7 @@ def price_rejection(folds: Sequence[Evidence]) -> Iterator[Line]:
         found = np.concatenate([recall(*of) for of in asked], axis=1)
         lost = spread(found[1] - found[0], np.concatenate([ranking.groups for ranking, _ in asked]))
         rejecting, everything = np.nanmean(found, axis=1).tolist()
-        target = f"target <= {MOST_LOST}: {verdict(lost['mean'] <= MOST_LOST)}"
+        target = f"target <= {MOST_LOST}: {verdict(lost['estimate'] <= MOST_LOST)}"
         yield f"{key}, recall lost", {"rejecting": rejecting, "not rejecting": everything, **lost}, target
 
 
@@ -262,7 +262,7 @@ def spread(values: Floats, groups: Rows, weight: Floats | None = None) -> dict[s
     there = np.isfinite(values)
     low, high = bootstrap(values, groups.astype(np.float64), weight)
     mean = np.average(values[there], weights=None if weight is None else weight[there])
-    return {"mean": float(mean), "low": low, "high": high}
+    return {"estimate": float(mean), "low": low, "high": high}
 
 
 def verdict(is_met: bool) -> str:
