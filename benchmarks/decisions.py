@@ -10,9 +10,10 @@ and, as `balanced` is fitted, with half of them singletons; `best` is at the thr
 Intervals: bootstrap over products (over families for pairs of sizes), 1,000 resamples.
 
 - fusion: every set of views before the same queries; what all views gain over the best single view, and over the better
-  of picture and whole title. Thresholds are the bundle's; for a set that it does not carry, fitted as those are. `luma
-  nameless` is luma where half of the titles, by lot, have lost their product's name: the words that stand in all titles
-  of the product and in those of at most 2 % of the others. Kind, size and colour stay; a bare name stays too.
+  of picture and whole title. Thresholds are the bundle's, fitted with shared pictures in; for a set that it does not
+  carry, fitted as those are. `luma nameless` is luma where half of the titles, by lot, have lost their product's name:
+  words that stand in all titles of the product and in those of at most 2 % of the others. Kind, size and colour stay,
+  and so does a title that is but a name.
 - travel: a bundle of drawn postings, grocery and clothing (two without titles) decides for luma, all of it.
 - variants: drawn products that differ in size alone, pair by pair, each by its own score, shared pictures among them;
   and what it costs in recall that titles which contradict each other are rejected.
