@@ -16,6 +16,7 @@ from service.bundle.views import Goal
 
 GOALS = (Goal.PRECISION_99, Goal.BALANCED)
 STORES, CHOICES = ("fused", "plain"), ("precision .99", "best F1")
+HINDSIGHT = "balanced, threshold in hindsight"
 THRESHOLDS = np.round(np.arange(-1, 1.0026, 0.0025), 4)  # the last answers nothing
 
 Integers = NDArray[np.int64]
@@ -46,8 +47,9 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Nearest:
-    """The nearest postings of n queries: cosine and whether it is a partner, (n, k) each, falling; partners, (n,)."""
+    """The nearest postings of n queries: row, cosine, whether a partner, (n, k) each; partners there are, (n,)."""
 
+    rows: Integers
     scores: NDArray[np.float32]
     right: NDArray[np.bool_]
     truth: Integers
@@ -104,6 +106,11 @@ def conclude(figures: Mapping[Key, Mapping[str, Floats]], sizes: Sequence[int]) 
         f"precision_99: least precision {precision:.3f} (target .97: {'met' if precision >= 0.97 else 'MISSED'}), "
         f"recall moves by {moved:.3f} (target .03: {'met' if moved <= 0.03 else 'MISSED'})"
     ]
+    for size in sizes:
+        learned, best = (float(figures[name, size]["f1_mean"][0]) for name in ("balanced", HINDSIGHT))
+        lines.append(
+            f"balanced at {size:,}: f1_mean {learned:.3f} of {best:.3f} in hindsight, {learned / best:.3f} kept"
+        )
     for goal, choice in zip(GOALS, CHOICES, strict=True):
         for name in (f"{store}, {choice}" for store in STORES):
             lost = bound(figures[name, last], figures[name, first])

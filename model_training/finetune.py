@@ -15,7 +15,7 @@ from model_training.networks import normalise_pixels
 from model_training.one_cycle import run_one_cycle
 from model_training.recipe import Recipe
 
-_SIDE = 160  # pixels; crops show products larger than whole pictures do, so serving at 224 sees them alike
+_SIDE = 160  # pixels; crops show products larger than whole pictures do, so serving at 288 sees them alike
 _PEAK_RATE, _LEARNER_RATE = 2e-4, 2e-3
 
 

@@ -49,7 +49,7 @@ class Recipe:
     title_backbone: Annotated[str, Field(description="minilm, or a Hugging Face encoder's name or folder.")] = "minilm"
     image_size: Annotated[
         int, Field(ge=32, le=512, multiple_of=32, description="Height and width, pixels, a multiple of 32.")
-    ] = 224
+    ] = 288
     decode_side: Annotated[
         int, Field(ge=32, le=4096, description="Shorter side down to which pictures may be decoded, pixels.")
     ] = 512

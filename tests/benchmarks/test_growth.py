@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks import growth, growth_postings
-from benchmarks.growth_figures import GOALS, Outcome, bound, conclude, render, resample
+from benchmarks.growth_figures import GOALS, HINDSIGHT, Nearest, Outcome, bound, conclude, render, resample
 from benchmarks.growth_plot import LINES, draw_growth
 from benchmarks.growth_postings import Postings, draw_parts, encode_all, join
 from index.scoring import SCORE_DECIMALS
@@ -176,6 +176,18 @@ def test_one_threshold_answers_and_is_chosen_as_loops_would(catalogue) -> None:
     assert at(precise - 0.0025)[1] < 0.99 * at(precise - 0.0025)[0]
 
 
+def test_hindsight_counts_none_whose_titles_contradict(catalogue) -> None:
+    """A candidate of another amount falls below every threshold; the others keep their cosine."""
+    queries, whole = catalogue
+    titled = dataclasses.replace(queries.take(slice(1)), titles=np.array(["Tea 250 ml"]))
+    stored = dataclasses.replace(whole.take(slice(3)), titles=np.array(["Tea 500 ml", "", "Tea 0.25 l"]))
+    scores = np.array([[0.9, 0.8, 0.7]], dtype=np.float32)
+    nearest = Nearest(np.array([[0, 1, 2]]), scores, np.array([[False, False, True]]), np.array([1]))
+    agreeing = growth.rule_out(nearest, titled, stored)
+    assert agreeing.scores.tolist() == [[growth.NOTHING, scores[0, 1], scores[0, 2]]]
+    assert (agreeing.at(0.5).answers.tolist(), agreeing.at(0.5).hits.tolist()) == ([2], [1])
+
+
 def test_figures_and_intervals_are_those_of_counting() -> None:
     """Precision pools all queries, recall and f1_mean are means; a resample counts a query as often as it was drawn."""
     columns = (np.array([2, 0, 1, 1] * 10), np.array([1, 0, 1, 0] * 10), np.array([2, 1, 1, 0] * 10))
@@ -196,7 +208,7 @@ def test_figures_and_intervals_are_those_of_counting() -> None:
 def outcomes(precise: int) -> dict[tuple[str, int], Outcome]:
     """60 pairs, 60 alone; one threshold answers a stranger more at the second size, the goals get `precise` right."""
     ones = np.repeat([1, 0], 60)
-    names = [*LINES, "plain, precision .99", "plain, best F1"]
+    names = [*LINES, "plain, precision .99", "plain, best F1", HINDSIGHT]
     found = {(name, size): Outcome(ones * (1 + (size == 90)), ones, ones) for name in names for size in SIZES}
     kept = Outcome(ones, np.repeat([1, 0], [precise, 120 - precise]), ones)
     return found | {(goal.value, size): kept for goal in GOALS for size in SIZES}
@@ -216,10 +228,12 @@ def test_what_is_said_follows_the_figures(precise: int, target: str, verdict: st
     figures = resample(outcomes(precise), 1)
     said = conclude(figures, SIZES)
     assert f"least precision {precise / 60:.3f} (target .97: {target})" in said[0]
-    assert said[1].startswith(
+    f1s = [float(figures[name, 90]["f1_mean"][0]) for name in ("balanced", HINDSIGHT)]
+    assert said[2] == f"balanced at 90: f1_mean {f1s[0]:.3f} of {f1s[1]:.3f} in hindsight, {f1s[0] / f1s[1]:.3f} kept"
+    assert said[3].startswith(
         "fused, precision .99, from 40 to 90 postings: precision -0.500 [-0.500, -0.500], recall +0"
     )
-    assert [line.rsplit(": ", 1)[1] for line in said[2::2]] == [verdict] * 4
+    assert [line.rsplit(": ", 1)[1] for line in said[4::2]] == [verdict] * 4
     row = render({key: bound(one) for key, one in figures.items()}).splitlines()[2]
     assert row.startswith(f"| precision_99 | 40 | {precise / 60:.3f} [")
 
