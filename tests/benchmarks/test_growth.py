@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import growth, growth_postings
+from benchmarks import growth, growth_postings, growth_refit
 from benchmarks.growth_figures import GOALS, HINDSIGHT, Nearest, Outcome, bound, conclude, render, resample
 from benchmarks.growth_plot import LINES, draw_growth
 from benchmarks.growth_postings import Postings, draw_parts, encode_all, join
@@ -247,3 +247,14 @@ def test_the_plot_is_a_small_file_and_the_same_again(tmp_path: Path, ending: str
     draw_growth(second, bounds, SIZES)
     assert first.read_bytes() == second.read_bytes()
     assert 5_000 < first.stat().st_size < 150_000
+
+
+def test_a_small_gallery_is_of_whole_components() -> None:
+    """By lot, rising, none torn apart, as many as fit; another seed takes others."""
+    components = np.repeat(np.arange(60), 3)
+    rows = np.arange(30, 180)
+    first, second = (growth_refit.choose(rows, components, 61, seed) for seed in (0, 1))
+    assert len(first) == len(second) == 60
+    assert first.tolist() == sorted(first) != second.tolist()
+    assert set(np.bincount(components[first])) == {0, 3}
+    assert first.min() >= 30
