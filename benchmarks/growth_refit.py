@@ -43,7 +43,7 @@ def main() -> None:
     rows = choose(material.split.validation, material.components, options.postings, recipe.seed)
     catalogue = material.catalogue.take(rows)
     vectors = encode_catalogue(catalogue, material.pixels, bundle.image, bundle.title, bundle.lexical)
-    fitted = fit(vectors, catalogue.groups, catalogue.titles, np.arange(len(rows)), seed=recipe.seed)
+    fitted = fit(vectors, catalogue.groups, catalogue.titles, catalogue.files, np.arange(len(rows)), seed=recipe.seed)
     with staged(options.out) as stage:
         shutil.copytree(options.bundle, stage, dirs_exist_ok=True, ignore=shutil.ignore_patterns(SUMS))
         write_manifest(

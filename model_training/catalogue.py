@@ -42,6 +42,13 @@ class Catalogue:
     def __len__(self) -> int:
         return len(self.posting_ids)
 
+    @property
+    def files(self) -> NDArray[np.int64]:
+        """(n,) one number a picture file; a posting without one has its own."""
+        own = zip(self.digests, self.posting_ids, strict=True)
+        numbers = np.unique([digest or posting_id for digest, posting_id in own], return_inverse=True)[1]
+        return np.asarray(numbers, dtype=np.int64)
+
     def take(self, rows: Sequence[int] | NDArray[np.int64]) -> "Catalogue":
         """The postings of these rows, in this order; groups keep their numbers."""
         at = np.asarray(rows, dtype=np.int64)

@@ -83,19 +83,20 @@ class _GroupTables:
             np.add.at(table, index, values)
             return table
 
+        partners = np.maximum(counts.truth, 1)[:, None]
         self._f1 = per_group((f1_mean(counts) + f1_mean_alone(counts)) / 2)
-        self._hits = per_group(counts.hits.astype(float))
-        self._answers = per_group((counts.answers + counts.alone).astype(float))
-        recall = counts.hits / np.maximum(counts.truth, 1)[:, None]
-        self._recall = per_group(recall * paired[:, None])
+        # By partners, so that a product of 20 postings, which answer each other easily, counts no more than one of two.
+        self._hits = per_group(counts.hits / partners)
+        self._answers = per_group((counts.answers + counts.alone) / partners)
+        self._recall = per_group(counts.hits / partners * paired[:, None])
         self._paired = np.bincount(index, weights=paired, minlength=self.groups)
 
     def choose(self, goal: Goal, weights: NDArray[np.float64]) -> NDArray[np.int64]:
         """
         The column of the best threshold for a goal under each weighting of the groups.
 
-        balanced: best f1_mean. precision_99: the lowest threshold from which on precision holds. recall_90: the
-        highest threshold at which recall holds.
+        balanced: best f1_mean. precision_99: the lowest threshold from which on precision holds, each query counted
+        alike. recall_90: the highest threshold at which recall holds.
 
         Args:
             weights: (r, groups).

@@ -34,6 +34,7 @@ def fit(
     vectors: PostingVectors,
     groups: NDArray[np.int64],
     titles: Sequence[str | None],
+    files: NDArray[np.int64],
     queries: NDArray[np.int64],
     *,
     seed: int,
@@ -41,18 +42,21 @@ def fit(
     """
     Fit weights, thresholds and calibration on validation queries against the whole gallery.
 
+    Postings that share the query's picture file are no answers: that they are found says nothing of a threshold.
+
     Args:
         vectors, titles: of the gallery: validation postings, and training postings as distractors.
-        groups: (n,) product of each gallery row.
+        groups, files: (n,) product and picture file of each gallery row.
         queries: (m,) the validation rows.
 
     Raises:
         UnusableCatalogue: a view set has no validation query.
     """
-    weights = _fit_weights(vectors, groups, queries)
+    weights = _fit_weights(vectors, groups, files, queries)
     decisions = {}
     for views in vectors.view_sets():
-        ranking = rank_view_set(vectors, groups, titles, queries, {view: weights[view] for view in views})
+        chosen = {view: weights[view] for view in views}
+        ranking = rank_view_set(vectors, groups, titles, queries, chosen, left_out=files)
         decisions[view_set_key(views)] = fit_decision(ranking, seed=seed)
     return Fit(weights=weights, decisions=decisions, gallery_size=len(groups))
 
@@ -63,12 +67,14 @@ def rank_view_set(
     titles: Sequence[str | None] | None,
     queries: NDArray[np.int64],
     weights: Mapping[View, float],
+    left_out: NDArray[np.int64] | None = None,
 ) -> Ranking:
     """
     Rank the queries that have every view of `weights` among the gallery rows that have them too.
 
     Args:
         titles: whose contradictions are noted, where the view set has titles; None notes none.
+        left_out: see `rank`.
     """
     rows = vectors.having(frozenset(weights))
     asked = np.flatnonzero(np.isin(rows, queries))
@@ -78,17 +84,20 @@ def rank_view_set(
             "has pictures and titles"
         )
     shared = [titles[row] for row in rows] if titles is not None and View.TITLE in weights else None
-    return rank(vectors.fuse(rows, weights), groups[rows], asked, titles=shared)
+    keys = None if left_out is None else left_out[rows]
+    return rank(vectors.fuse(rows, weights), groups[rows], asked, keys, shared)
 
 
-def _fit_weights(vectors: PostingVectors, groups: NDArray[np.int64], queries: NDArray[np.int64]) -> dict[View, float]:
+def _fit_weights(
+    vectors: PostingVectors, groups: NDArray[np.int64], files: NDArray[np.int64], queries: NDArray[np.int64]
+) -> dict[View, float]:
     """First how much of the text is lexical, by titles alone; then how much the picture counts, by all views."""
 
     def best(shares: Shares) -> Mapping[View, float]:
         """The weights whose best `balanced` score is highest; of equals the most even."""
         found = {}
         for share in _SHARES:
-            counts = sweep(rank_view_set(vectors, groups, None, queries, shares(share)), THRESHOLDS)
+            counts = sweep(rank_view_set(vectors, groups, None, queries, shares(share), files), THRESHOLDS)
             found[share] = float(((f1_mean(counts) + f1_mean_alone(counts)) / 2).mean(0).max())
         chosen = max(found, key=lambda share: (round(found[share], 4), -abs(share - 0.5)))
         weights = shares(chosen)

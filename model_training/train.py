@@ -91,8 +91,8 @@ def _fit(vectors: PostingVectors, material: Material, recipe: Recipe) -> Fit:
     """Validation postings are the queries; training postings stand in the gallery beside them, as distractors."""
     gallery = material.split.fitted
     queries = np.searchsorted(gallery, material.split.validation)
-    titles = [material.catalogue.titles[row] for row in gallery]
-    return fit(vectors.take(gallery), material.catalogue.groups[gallery], titles, queries, seed=recipe.seed)
+    there = material.catalogue.take(gallery)
+    return fit(vectors.take(gallery), there.groups, there.titles, there.files, queries, seed=recipe.seed)
 
 
 def _say_origin(

@@ -56,10 +56,10 @@ def ablate(evidence: Evidence, cache: Path) -> Iterator[Row]:
             yield _row(evidence, f"{name} ({precisions.pop()})" if "trained" in name else name, *fused[chosen])
     everything = frozenset(by_view)
     yield _row(evidence, "all, contradicting titles rejected", *fused[everything], titles=catalogue.titles)
-    own = zip(catalogue.digests, catalogue.posting_ids, strict=True)
-    files = np.unique([digest or posting_id for digest, posting_id in own], return_inverse=True)[1]
     for name, chosen in (("picture", frozenset({View.IMAGE})), ("all", everything)):
-        yield _row(evidence, f"{name}, postings that share the picture file left out", *fused[chosen], left_out=files)
+        yield _row(
+            evidence, f"{name}, postings that share the picture file left out", *fused[chosen], left_out=catalogue.files
+        )
 
 
 def _row(

@@ -46,7 +46,8 @@ def measure(groups: NDArray[np.int64], pictures: NDArray[np.float32], folder: Pa
     vectors, titles = PostingVectors(by_view), ["mug"] * len(groups)
     gallery = split.fitted
     asked = np.searchsorted(gallery, split.validation)
-    fitted = fit(vectors.take(gallery), groups[gallery], [titles[row] for row in gallery], asked, seed=0)
+    files = np.arange(len(gallery))
+    fitted = fit(vectors.take(gallery), groups[gallery], [titles[row] for row in gallery], files, asked, seed=0)
     manifest = dataclasses.replace(
         read_document(write_tiny_bundle(folder / "bundle") / MANIFEST, MANIFEST_ADAPTER),
         weights=fitted.weights, decisions=fitted.decisions, gallery_size=fitted.gallery_size,
