@@ -79,7 +79,7 @@ def draw_parts(postings: int, cache: Path) -> list[Path]:
     for number, folder in enumerate(folders):
         if not folder.exists():
             print(f"part {number + 1} of {len(folders)} is drawn", flush=True)
-            _draw_part(folder, SEED + number)
+            draw_part(folder, SEED + number)
     with tempfile.TemporaryDirectory() as head:  # a smaller catalogue is the head of a larger one
         draw_catalogue(Path(head), products=0, seed=SEED, postings=1)
         if not (folders[0] / "postings.csv").read_bytes().startswith((Path(head) / "postings.csv").read_bytes()):
@@ -87,7 +87,8 @@ def draw_parts(postings: int, cache: Path) -> list[Path]:
     return folders
 
 
-def _draw_part(folder: Path, seed: int) -> None:
+def draw_part(folder: Path, seed: int) -> None:
+    """Draw PART postings into this folder, if it is not there."""
     stage = folder.with_suffix(".unfinished")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with (folder.parent / "lock").open("w") as lock:

@@ -17,6 +17,7 @@ _LEAST_GROUPS = 30
 _LEAST_HITS = 50
 _CANDIDATES = 10  # the calibration looks at so many nearest postings of each query
 _KNOT_WEIGHT = 20.0  # isotonic steps that rest on less are merged into their neighbours
+_CROWDING = 0.5  # a catalogue ten times as large holds the square root of ten times as many lookalikes of a posting
 _SHARES, _THINNINGS = (1.0, 0.5, 0.25, 0.125), 5
 _TARGETS = {Goal.PRECISION_99: 0.99, Goal.RECALL_90: 0.90}
 
@@ -28,7 +29,7 @@ def fit_decision(ranking: Ranking, *, seed: int) -> ViewSetDecision:
     Each query counts twice with equal weight: as it is, and as a singleton whose product has no other posting, so that
     half of the queries have no right answer (DESIGN.md section 4). Goals that reject contradicting titles are fitted on
     what is left without them. The interval of a threshold is a bootstrap over groups, 1,000 resamples; how it rises
-    with the gallery is the slope over galleries thinned down to an eighth.
+    with the gallery is the slope over galleries thinned down to an eighth, see `_slope`.
     """
     everything = _GroupTables(sweep(ranking.first(), THRESHOLDS))
     agreeing = _GroupTables(sweep(ranking.agreeing().first(), THRESHOLDS))
@@ -58,7 +59,12 @@ def fit_decision(ranking: Ranking, *, seed: int) -> ViewSetDecision:
 
 
 def _slope(ranking: Ranking, goal: Goal) -> float:
-    """How much the threshold rises in a gallery ten times as large; never below 0."""
+    """
+    How much the threshold rises in a gallery ten times as large; never below 0.
+
+    Thinning by lot takes a posting's lookalikes out with all the others. They come in families, of which a larger
+    catalogue has more rather than larger ones: see _CROWDING (docs/decisions/0008).
+    """
     sizes, scores = [], []
     for share in _SHARES:
         for seed in range(_THINNINGS):
@@ -67,7 +73,7 @@ def _slope(ranking: Ranking, goal: Goal) -> float:
             (column,) = tables.choose(goal, np.ones((1, tables.groups)))
             sizes.append(np.log10(share))
             scores.append(THRESHOLDS[column])
-    return round(min(max(float(np.polyfit(sizes, scores, 1)[0]), 0.0), 1.0), 4)
+    return round(min(max(_CROWDING * float(np.polyfit(sizes, scores, 1)[0]), 0.0), 1.0), 4)
 
 
 class _GroupTables:
