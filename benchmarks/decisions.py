@@ -10,10 +10,10 @@ and, as `balanced` is fitted, with half of them singletons; `best` is at the thr
 Intervals: bootstrap over products (over families for pairs of sizes), 1,000 resamples.
 
 - fusion: every set of views before the same queries; what all views gain over the best single view, and over the better
-  of picture and whole title. Thresholds are the bundle's, fitted with shared pictures in; for a set that it does not
-  carry, fitted as those are. `luma nameless` is luma where half of the titles, by lot, have lost their product's name:
-  words that stand in all titles of the product and in those of at most 2 % of the others. Kind, size and colour stay,
-  and so does a title that is but a name.
+  of picture and whole title. Thresholds are the bundle's; for a set that it does not carry, fitted as those are. `luma
+  nameless` is luma where half of the titles, by lot, have lost their product's name: words that stand in all titles of
+  the product and in those of at most 2 % of the others. Kind, size and colour stay, and so does a title that is but a
+  name.
 - travel: a bundle of drawn postings, grocery and clothing (two without titles) decides for luma, all of it.
 - variants: drawn products that differ in size alone, pair by pair, each by its own score, shared pictures among them;
   and what it costs in recall that titles which contradict each other are rejected.
@@ -149,19 +149,16 @@ def examine(learned: Path, asked: Path, out: Path, recipe: Recipe) -> Evidence:
 def ask(evidence: Evidence, key: str) -> tuple[Ranking, float]:
     """The queries by these views, those that share a picture file left out, and the threshold `balanced`."""
     catalogue, views, split = evidence.material.catalogue, VIEW_SETS[key], evidence.material.split
-    own = zip(catalogue.digests, catalogue.posting_ids, strict=True)
-    files = np.unique([digest or posting_id for digest, posting_id in own], return_inverse=True)[1]
 
-    def ranked(queries: Rows, gallery: Rows, left_out: Rows) -> Ranking:
+    def ranked(queries: Rows, gallery: Rows) -> Ranking:
         vectors, at = evidence.vectors.fuse(gallery, evidence.weights(views)), np.searchsorted(gallery, queries)
         titles = [catalogue.titles[row] for row in gallery] if views & TITLE_VIEWS else None
-        return rank(vectors, catalogue.groups[gallery], at, left_out[gallery], titles)
+        return rank(vectors, catalogue.groups[gallery], at, catalogue.files[gallery], titles)
 
-    everything = np.arange(len(catalogue))
-    ranking = ranked(evidence.queries, everything, files)
+    ranking = ranked(evidence.queries, np.arange(len(catalogue)))
     if key in SERVED:
         return ranking, evidence.threshold(key, Goal.BALANCED)
-    fitted = fit_decision(ranked(split.validation, split.fitted, everything), seed=evidence.recipe.seed)
+    fitted = fit_decision(ranked(split.validation, split.fitted), seed=evidence.recipe.seed)
     return ranking, score_needed(fitted.thresholds[Goal.BALANCED], len(split.fitted), len(catalogue))
 
 
