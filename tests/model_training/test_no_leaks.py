@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from model_training.catalogue import read_catalogue
 from model_training.evaluate import Row, evaluate
 from model_training.fit import fit
 from model_training.material import prepare_material
@@ -96,3 +97,27 @@ def test_nothing_stands_on_two_sides(bundle: Bundle, shop: Path) -> None:
     for keys in (catalogue.groups.tolist(), catalogue.digests, looks):
         sides = [{keys[row] for row in part} - {None} for part in dataclasses.astuple(material.split)]
         assert sum(map(len, sides)) == len(set.union(*sides))
+
+
+def test_a_shared_picture_file_is_no_evidence() -> None:
+    """Where every product has one picture file, nobody is right and every probability is 0; apart, many are near 1."""
+    units = features(1) / np.linalg.norm(features(1), axis=1, keepdims=True)
+    vectors = PostingVectors(dict.fromkeys(View, units))
+    told = {}
+    for name, files in (("one", GROUPS), ("apart", np.arange(len(GROUPS)))):
+        fitted = fit(vectors, GROUPS, ["mug"] * len(GROUPS), files, np.arange(len(GROUPS)), seed=0)
+        told[name] = {key: max(decision.calibration.probabilities) for key, decision in fitted.decisions.items()}
+    assert set(told["one"].values()) == {0}
+    assert min(told["apart"].values()) > 0.9
+
+
+def test_files_are_numbered_by_their_bytes(shop: Path) -> None:
+    """Postings with equal digests share a number; one without a picture has its own."""
+    catalogue = read_catalogue(shop / "postings.csv", shop / "images")
+    bare = dataclasses.replace(catalogue, digests=(None, None, *catalogue.digests[2:]))
+    for digests, files in ((catalogue.digests, catalogue.files), (bare.digests, bare.files)):
+        same = np.array([[a == b and a is not None for b in digests] for a in digests]) | np.eye(
+            len(digests), dtype=bool
+        )
+        assert (same == (files[:, None] == files)).all()
+    assert len(set(catalogue.files)) < len(catalogue)
