@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from model_training.augment import augment, save_badly
+from model_training.augment import save_badly
 from model_training.backbones import PictureBackbone, TitleBackbone
 from model_training.catalogue import Catalogue
 from model_training.export import export_picture_network
@@ -20,9 +20,6 @@ from model_training.networks import PictureNetwork, TitleNetwork
 from model_training.pixels import Pixels
 from model_training.row_cache import RowCache
 from service.bundle.title import TitleTokenizer
-
-COPIES = 2
-"""Of each training picture, beside itself: the learner shall know a product again whatever a seller did to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,24 +50,21 @@ def compute_copy_features(
     backbone: PictureBackbone, pixels: Pixels, rows: NDArray[np.int64], cache: Path
 ) -> NDArray[np.float32]:
     """
-    Run it over sellers' copies of pictures: cut, turned, mirrored, recoloured, saved smaller and worse.
+    Run it over a copy of each picture, saved smaller and worse: the learner shall know a product again from either.
 
     Args:
         rows: (r,) of `pixels.tensors`.
 
     Returns:
-        (COPIES, r, features) float32.
+        (r, features) float32.
     """
-    side = pixels.tensors.shape[1]
 
     def copy(numbers: NDArray[np.int64]) -> NDArray[np.uint8]:
-        rng = np.random.default_rng(numbers[0])  # chunks are always cut alike, so a resumed run copies alike
-        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        views = augment(torch.from_numpy(pixels.tensors[rows[numbers % len(rows)]]), side, generator)
-        return save_badly(views.round().byte().numpy(), rng)
+        # Chunks are always cut alike, so a resumed run copies alike.
+        return save_badly(pixels.tensors[rows[numbers]], np.random.default_rng(numbers[0]))
 
     label = f"features of copies {hashlib.sha256(rows.tobytes()).hexdigest()}"
-    return _run_over(backbone, pixels, COPIES * len(rows), copy, cache, label).reshape(COPIES, len(rows), -1)
+    return _run_over(backbone, pixels, len(rows), copy, cache, label)
 
 
 def _run_over(

@@ -37,12 +37,11 @@ def learn_pictures(
     train = _having(places, material.split.train)
     seen, index = np.unique(places[train], return_inverse=True)
     copies = compute_copy_features(backbone, material.pixels, seen, cache)
-    several = 1 + len(copies)
     shown = replace(
         own,
-        features=np.concatenate([own.features, *copies[:, index]]),
-        groups=np.tile(own.groups, several),
-        components=np.tile(own.components, several),
+        features=np.concatenate([own.features, copies[index]]),
+        groups=np.tile(own.groups, 2),
+        components=np.tile(own.components, 2),
     )
     learner = train_learner(shown, watched, recipe, checkpoints / "picture_learner.pt", label="picture learner")
     if recipe.finetune_epochs:

@@ -9,28 +9,22 @@ from torch.nn import functional as F
 
 class EmbeddingLearner(nn.Module):
     """
-    A projection plus a non-linear branch, on centred features; the sum is scaled to unit length.
+    One matrix on centred features, the result scaled to unit length.
 
-    Features of several widths (a network's stages) count alike: each is scaled to unit length first.
-
-    The paper's learner is one non-linear layer, 512 wide, from random weights. Ours starts where the frozen backbone
-    stands, with the principal components as projection and the branch at zero, so that training on few groups can only
-    move on from there (docs/decisions/0002).
+    Features of several widths (a network's stages) count alike: each is scaled to unit length first. It starts at the
+    principal components, so where the frozen backbone stands: training on few groups can only move on from there
+    (docs/decisions/0002). The paper's learner has a non-linear layer, which gains nothing here (docs/decisions/0011).
 
     Args:
         widths: of the parts of a feature row.
         dimension: length of the embedding, at most the sum of the widths.
-        width: units of the non-linear branch.
     """
 
-    def __init__(self, widths: Sequence[int], dimension: int, *, width: int = 512) -> None:
+    def __init__(self, widths: Sequence[int], dimension: int) -> None:
         super().__init__()
         self._widths, features = list(widths), sum(widths)
         self.mean = nn.Buffer(torch.zeros(features))
         self.projection = nn.Linear(features, dimension, bias=False)
-        self.hidden = nn.Linear(features, width)
-        self.output = nn.Linear(width, dimension, bias=False)
-        nn.init.zeros_(self.output.weight)
 
     def start_from(self, features: torch.Tensor) -> None:
         """
@@ -47,8 +41,7 @@ class EmbeddingLearner(nn.Module):
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """(n, features) -> (n, dimension), unit rows."""
-        centred = self._centre(features)
-        return F.normalize(self.projection(centred) + self.output(torch.relu(self.hidden(centred))), dim=1)
+        return F.normalize(self.projection(self._centre(features)), dim=1)
 
     def _centre(self, features: torch.Tensor) -> torch.Tensor:
         return F.normalize(self._scale(features) - self.mean, dim=1)

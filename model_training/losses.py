@@ -74,7 +74,8 @@ class ArcFace(nn.Module):
 
     def __init__(self, vectors: torch.Tensor, groups: torch.Tensor, components: torch.Tensor) -> None:
         super().__init__()
-        sums = torch.zeros(int(groups.max()) + 1, vectors.shape[1]).index_add(0, groups, vectors.detach())
+        products = int(groups.max()) + 1 if len(groups) else 0
+        sums = torch.zeros(products, vectors.shape[1]).index_add(0, groups, vectors.detach())
         self.centres = nn.Parameter(_CENTRE_LENGTH * F.normalize(sums, dim=1))
         self._components = torch.zeros(len(sums), dtype=torch.int64).scatter(0, groups, components)
 

@@ -35,9 +35,9 @@ class Recipe:
     """
     Options of `kembar-train train`.
 
-    `learning_rate` falls to a tenth every 7 epochs, momentum is .9 (the paper's SGD schedule). The paper's values are
-    margin {0, .5, .7}, num_neg {1, 5, 10}, learning_rate .001, batch 128, 10 epochs; docs/decisions/0002 says why the
-    defaults differ.
+    Learners are trained by AdamW, `learning_rate` being the peak of one cycle; an epoch has at least 60 steps. The
+    paper's values are margin {0, .5, .7}, num_neg {1, 5, 10}, batch 128, 10 epochs; docs/decisions/0002, 0005 and 0011
+    say why the defaults differ.
     """
 
     picture_backbone: Annotated[PictureArchitecture, Field(description="Picture network to start from.")] = (
@@ -59,7 +59,7 @@ class Recipe:
     margin: Annotated[float, Field(ge=-1, le=1, description="Of the loss cosine.")] = 0.0
     num_neg: Annotated[int, Field(ge=1, description="Negative pairs for each positive one, for the loss cosine.")] = 10
     epochs: Annotated[int, Field(ge=0, description="Of the learners, on cached features.")] = 10
-    learning_rate: Annotated[float, Field(gt=0, description="Of the learners.")] = 0.1
+    learning_rate: Annotated[float, Field(gt=0, description="Of the learners, at its peak.")] = 0.003
     batch_size: Annotated[int, Field(ge=2, description="Pairs or postings a step.")] = 128
     finetune_epochs: Annotated[int, Field(ge=0, description="Through the picture network, its first stages apart.")] = 0
     title_finetune_epochs: Annotated[int, Field(ge=0, description="Through every layer of the title network.")] = 0

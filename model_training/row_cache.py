@@ -1,6 +1,7 @@
 """Rows computed once and kept on disk: a run that was broken off goes on where it stood."""
 
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from numpy.typing import DTypeLike, NDArray
 from tqdm import tqdm
 
 _DONE = 1
+_FLUSH_SECONDS = 5.0  # a flush waits for the disk: after every chunk it took half of the time
 
 Compute = Callable[[NDArray[np.int64]], tuple[NDArray[Any], NDArray[np.bool_]]]
 
@@ -38,19 +40,32 @@ class RowCache:
 
         Args:
             compute: row numbers (m,) -> (rows (m, *shape), usable (m,) bool); an unusable row stays undone.
-            chunk: rows a call; a broken run loses at most one chunk.
+            chunk: rows a call; a killed run loses the chunks of the last five seconds, one that raises only its own.
             label: said beside the progress bar.
         """
         missing = np.flatnonzero(~self.done)
+        fresh: list[NDArray[np.int64]] = []
+        flushed = time.monotonic()
         with tqdm(total=len(self._marks), initial=len(self._marks) - len(missing), desc=label, disable=None) as bar:
-            for start in range(0, len(missing), chunk):
-                numbers = missing[start : start + chunk]
-                rows, usable = compute(numbers)
-                self.array[numbers[usable]] = rows[usable]
-                self.array.flush()
-                self._marks[numbers[usable]] = _DONE
-                self._marks.flush()
-                bar.update(len(numbers))
+            try:
+                for start in range(0, len(missing), chunk):
+                    numbers = missing[start : start + chunk]
+                    rows, usable = compute(numbers)
+                    self.array[numbers[usable]] = rows[usable]
+                    fresh.append(numbers[usable])
+                    if time.monotonic() - flushed > _FLUSH_SECONDS:
+                        self._mark(fresh)
+                        flushed = time.monotonic()
+                    bar.update(len(numbers))
+            finally:
+                self._mark(fresh)
+
+    def _mark(self, fresh: list[NDArray[np.int64]]) -> None:
+        self.array.flush()
+        for numbers in fresh:
+            self._marks[numbers] = _DONE
+        self._marks.flush()
+        fresh.clear()
 
 
 def _open(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> "np.memmap[Any, Any]":

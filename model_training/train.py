@@ -20,7 +20,6 @@ from model_training.backbones import (
 from model_training.bundle_writer import describe_environment, staged, write_golden_examples
 from model_training.evaluate import Row, evaluate, render_table
 from model_training.export_encoders import ShippedEncoders, export_encoders
-from model_training.features import COPIES
 from model_training.fit import Fit, fit
 from model_training.learn import learn_pictures, learn_titles
 from model_training.material import Material, prepare_material
@@ -36,6 +35,8 @@ from service.bundle.sealing import digest_of
 from service.bundle.views import View
 
 logger = logging.getLogger(__name__)
+
+_LEARNING = "one matrix, one saved copy"  # changes with the code: checkpoints of other learners are not taken up
 
 
 def train(
@@ -65,7 +66,7 @@ def train(
             picture.seen, material.catalogue, material.split.test, f"the backbone {Path(recipe.picture_weights).name}"
         )
         title = load_title_backbone(recipe.title_backbone)
-        sources = (material.catalogue.fingerprint(), picture.source, title.source, f"{COPIES} copies")
+        sources = (material.catalogue.fingerprint(), picture.source, title.source, _LEARNING)
         checkpoints = cache / f"run-{recipe.key(*sources)}"
         torch.manual_seed(recipe.seed)
         pictures = learn_pictures(material, picture, recipe, cache, checkpoints)

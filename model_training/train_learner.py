@@ -2,9 +2,11 @@
 
 import json
 import logging
+import math
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +25,9 @@ logger = logging.getLogger(__name__)
 
 _CURVE = ".curve.json"
 _LOSSES = {Loss.TRIPLET: triplet_loss, Loss.SUPCON: supervised_contrast}
+_LEAST_STEPS = 60  # of an epoch: a small catalogue is gone through several times
+_DECAY = 0.05
+_CENTRES_FASTER = 10  # a centre learns from few postings, the matrix from all
 _TOGETHER = 4  # so many of a product meet in a batch where the loss compares postings with each other
 
 
@@ -93,16 +98,38 @@ class Training:
         if recipe.loss is Loss.ARCFACE:
             with torch.no_grad():
                 self._arcface = ArcFace(self.learner(self._rows), self._groups, self._components)
-        learned = [*self.learner.parameters(), *self._arcface.parameters()]
-        self._optimizer, self._schedule = paper_schedule(learned, recipe.learning_rate)
+        rate, self._steps = recipe.learning_rate, max(_LEAST_STEPS, math.ceil(len(self._rows) / recipe.batch_size))
+        peaks = {self.learner: rate, self._arcface: rate * _CENTRES_FASTER}
+        learned = [(list(part.parameters()), peak) for part, peak in peaks.items()]
+        self._optimizer = torch.optim.AdamW([{"params": own} for own, _ in learned if own], weight_decay=_DECAY)
+        self._schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self._optimizer,
+            max_lr=[peak for own, peak in learned if own],
+            total_steps=max(1, recipe.epochs * self._steps),
+            pct_start=0.1,
+        )
         self.parts = (self.learner, self._arcface, self._optimizer, self._schedule)
 
     def run_epoch(self, epoch: int) -> None:
         """What it sees depends on seed and epoch alone, so that a resumed run goes on as an unbroken one would."""
-        descend(self._losses(np.random.default_rng([self._recipe.seed, epoch])), self._optimizer)
-        self._schedule.step()
+        rng = np.random.default_rng([self._recipe.seed, epoch])
+        descend(self._on_schedule(islice(self._losses(rng), self._steps)), self._optimizer)
+
+    def _on_schedule(self, losses: Iterable[torch.Tensor]) -> Iterator[torch.Tensor]:
+        for loss in losses:
+            yield loss
+            self._schedule.step()  # whoever asks for the next one has made his step
 
     def _losses(self, rng: np.random.Generator) -> Iterator[torch.Tensor]:
+        """One batch's after another, pass after pass without end; none where there is nothing to learn from."""
+        learns = True
+        while learns:
+            learns = False
+            for loss in self._pass(rng):
+                learns = True
+                yield loss
+
+    def _pass(self, rng: np.random.Generator) -> Iterator[torch.Tensor]:
         recipe = self._recipe
         if recipe.loss is Loss.COSINE:
             for pairs in self._part.sample_pairs(recipe.num_neg, rng).batches(recipe.batch_size):

@@ -90,6 +90,6 @@ def loss_grid(epochs: int, seeds: int) -> list[Cell]:
         Cell(Network.KEMBAR, (view,), 0.0, 10, loss, learning_rate=rate, epochs=epochs, seed=seed)
         for view in BOTH
         for loss in Loss
-        for rate in (0.1, 0.01)
+        for rate in (0.003, 0.001)
         for seed in range(seeds)
     ]

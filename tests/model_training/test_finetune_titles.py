@@ -76,9 +76,9 @@ def loss_of(network: TitleNetwork) -> float:
 
 
 def test_titles_of_a_product_come_together_and_one_seed_makes_one_network(tmp_path: Path) -> None:
-    """The loss falls to a fifth; word embeddings stay, all else moves; equal seeds end equal, others do not."""
+    """The loss falls to a third; word embeddings stay, all else moves; equal seeds end equal, others do not."""
     before, first = untrained(), tuned(tmp_path / "a.pt")
-    assert loss_of(first) < loss_of(before) / 5
+    assert loss_of(first) < loss_of(before) / 3
     again, other = tuned(tmp_path / "b.pt"), tuned(tmp_path / "c.pt", seed=1)
     untouched = {"body.embeddings.word_embeddings.weight", "body.embeddings.position_ids", "learner.mean"}
     for name, tensor in first.state_dict().items():

@@ -1,5 +1,7 @@
 """The embedding learner and its training."""
 
+import json
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,14 +57,35 @@ def test_training_finds_what_groups_share(tmp_path: Path) -> None:
     assert right(trained) > 2 * right(untrained)
 
 
-@pytest.mark.parametrize("loss", [Loss.ARCFACE, Loss.COSINE])
+class PowerCut(Exception):
+    """What the test calls a broken run."""
+
+
+class Breaking(logging.Handler):
+    """Breaks a run off once it says that its second epoch is done."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if "epoch 2" in record.getMessage():
+            raise PowerCut
+
+
+@pytest.mark.parametrize("loss", list(Loss))
 def test_a_resumed_run_ends_where_an_unbroken_one_does(tmp_path: Path, loss: Loss) -> None:
-    """Two epochs, a break and two more give the very weights of four epochs, ArcFace's centres included."""
+    """Two epochs, a break and two more give the very weights of four, ArcFace's centres and the rate included."""
     features, groups = groups_in_noise()
     part = Labelled(features, (32,), groups, groups)
     recipe = replace(RECIPE, loss=loss)
     unbroken = train_learner(part, part, recipe, tmp_path / "whole.pt", label="")
-    train_learner(part, part, replace(recipe, epochs=2), tmp_path / "broken.pt", label="")
+    told, breaking = logging.getLogger(train_learner.__module__), Breaking(logging.INFO)
+    told.addHandler(breaking)
+    told.setLevel(logging.INFO)
+    try:
+        with pytest.raises(PowerCut):
+            train_learner(part, part, recipe, tmp_path / "broken.pt", label="")
+    finally:
+        told.removeHandler(breaking)
+        told.setLevel(logging.NOTSET)
+    assert len(json.loads((tmp_path / "broken.curve.json").read_text())) == 2
     resumed = train_learner(part, part, recipe, tmp_path / "broken.pt", label="")
     for name, tensor in unbroken.state_dict().items():
         assert torch.equal(tensor, resumed.state_dict()[name]), name
@@ -85,3 +108,10 @@ def test_one_seed_makes_one_result(tmp_path: Path, seed: int) -> None:
     first, again, other = (run.projection.weight for run in runs)
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
+
+
+@pytest.mark.parametrize("loss", list(Loss))
+def test_a_view_that_no_posting_has_ends_untrained(tmp_path: Path, loss: Loss) -> None:
+    """Where there is nothing to learn from, training ends at once with what it started from."""
+    nothing = Labelled(np.empty((0, 32), np.float32), (32,), np.empty(0, np.int64), np.empty(0, np.int64))
+    train_learner(nothing, nothing, replace(RECIPE, loss=loss), tmp_path / "none.pt", label="")
