@@ -122,7 +122,7 @@ def test_the_grid_is_run_once_and_tabled(study: Study, tmp_path: Path) -> None:
     assert len(pair_table(first, Network.EMBEDDING).splitlines()) == 2 + 9
     assert len(search_table(study, plain(first)).splitlines()) == 2 + 1 + 1 + 9
     assert [one.cell.negatives for one in hardest_beside_random(first)] == [Negatives.RANDOM, Negatives.HARDEST]
-    assert "| title | supcon | 0.01 | 2 |" in loss_table(first)
+    assert "| title | supcon | 0.003 | 2 |" in loss_table(first)
 
 
 def test_the_grid_is_the_papers() -> None:
