@@ -8,7 +8,8 @@ queries, one at a time, in an interpreter of its own; its width of search grows 
 .999, or as far as its table of efforts goes. Printed: median and p99 at that recall, rows written per second (in
 thousands, building and saving included; and one by one, each waiting for its acknowledgement), memory of the process
 that opened what another wrote (anonymous, an empty interpreter's taken off), and how many of 100 rows acknowledged one
-by one are gone after `kill -9` right behind the last. Stores that live in memory had saved the rows before those.
+by one are gone after `kill -9` right behind the last. Stores that live in memory had saved the rows before those. What
+a power cut would take shows in how often a row is forced to the disk (fsync), counted in a run of its own.
 
 Kembar gives back whole postings, checked and scored anew; all others give numbers. FAISS runs one thread, as Kembar
 does; the others as many as they choose.
@@ -29,6 +30,7 @@ from numpy.typing import NDArray
 from benchmarks.growth import QUERIES, choose_queries, compose
 from benchmarks.growth_postings import CACHE, SEED, TITLED, Postings, draw_parts, encode_all, join
 from benchmarks.peers.environments import NoEnvironment, python_of
+from benchmarks.peers.syncs import count_syncs, watched
 from benchmarks.peers.trial import RECALL, SINGLY, K
 from benchmarks.report import write_report
 from service.bundle.bundle import Bundle, load_bundle
@@ -64,6 +66,7 @@ class Row:
     single_rows_per_s: float = 0.0
     anonymous_mib: float = 0.0
     lost: int = 0
+    syncs_a_row: float | None = None
     failed: str = ""
 
 
@@ -125,24 +128,29 @@ def measure(store: str, folder: Path) -> Row:
     environment, package = STORES[store]
     try:
         python = python_of(environment)
-        found: dict[str, object] = {}
-        steps = (("load", "all"), ("ask", "all"), ("load", "before"), ("crash", "behind"), ("recover", "behind"))
-        for step, material in steps:
-            place = folder / f"{store}-{'all' if material == 'all' else 'crash'}"
-            place.mkdir(exist_ok=True)
-            answer = run_step(python, step, store, place, folder / material)
-            found = answer | found if material == "before" else found | answer
+        whole, crashed, watching = (folder / f"{store}-{purpose}" for purpose in ("whole", "crashed", "watched"))
+        found = run_step(python, "load", store, whole, folder / "all")
+        found |= run_step(python, "ask", store, whole, folder / "all")
+        for place in (crashed, watching):
+            run_step(python, "load", store, place, folder / "before")
+        found |= run_step(python, "crash", store, crashed, folder / "behind")
+        found |= run_step(python, "recover", store, crashed, folder / "behind")
+        run_step(python, "crash", store, watching, folder / "behind", watched(watching / "syncs.log"))
+        syncs = count_syncs(watching / "syncs.log")
     except (NoEnvironment, StepFailed) as exc:
         return Row(store, failed=str(exc))
     versions = found.pop("versions")
-    return Row(store, version=versions.get(package, "this commit"), **found)
+    syncs_a_row = None if syncs is None else syncs / SINGLY
+    return Row(store, version=versions[package], syncs_a_row=syncs_a_row, **found)
 
 
-def run_step(python: Path, step: str, store: str, place: Path, material: Path) -> dict[str, object]:
-    """Run one step of `benchmarks.peers.trial`. Raises StepFailed."""
+def run_step(
+    python: Path, step: str, store: str, place: Path, material: Path, under: Sequence[str | Path] = ()
+) -> dict[str, object]:
+    """Run one step of `benchmarks.peers.trial`, under another command if one is named. Raises StepFailed."""
     answer = place / f"{step}.json"
-    command = [python, "-m", "benchmarks.peers.trial", step, store, place / "store", material, answer]
-    (place / "store").mkdir(exist_ok=True)
+    command = [*under, python, "-m", "benchmarks.peers.trial", step, store, place / "store", material, answer]
+    (place / "store").mkdir(parents=True, exist_ok=True)
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_LIMIT_S, check=False)
     except subprocess.TimeoutExpired as exc:
@@ -156,18 +164,18 @@ def render(results: Sequence[Row]) -> str:
     """A Markdown table."""
     lines = [
         f"| store | version | recall at {K} | effort | median ms | p99 ms | rows/s | one by one/s | memory MiB | "
-        f"lost of {SINGLY} |",
-        "|---" * 10 + "|",
+        f"lost of {SINGLY} | fsyncs a row |",
+        "|---" * 11 + "|",
     ]
     for row in results:
         if row.failed:
-            lines.append(f"| {row.store} | {' '.join(row.failed.split())} |" + " |" * 8)
+            lines.append(f"| {row.store} | {' '.join(row.failed.split())} |" + " |" * 9)
             continue
         short = "" if row.recall >= RECALL else " (below)"
         lines.append(
             f"| {row.store} | {row.version} | {row.recall:.4f}{short} | {row.effort or 'exact or its own'} | "
             f"{row.p50_ms:.2f} | {row.p99_ms:.2f} | {row.rows_per_s:.0f} | {row.single_rows_per_s:.0f} | "
-            f"{row.anonymous_mib:.0f} | {row.lost} |"
+            f"{row.anonymous_mib:.0f} | {row.lost} | {'not seen' if row.syncs_a_row is None else row.syncs_a_row} |"
         )
     return "\n".join(lines)
 

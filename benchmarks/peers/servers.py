@@ -1,17 +1,14 @@
 """A server under test: started, stopped and looked at from outside, as an operator does."""
 
 import http.client
-import shutil
-import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 _START_LIMIT_S = 900.0
-_CALLS = "trace=fsync,fdatasync,sync_file_range,msync"
 
 
 class Server:
@@ -64,27 +61,3 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-@contextmanager
-def counting_syncs(pid: int, log: Path) -> Iterator[list[int]]:
-    """How often the process forces something to disk meanwhile, in the list at the end; empty where none can see it."""
-    counted = list[int]()
-    if shutil.which("strace") is None:
-        yield counted
-        return
-    watcher = subprocess.Popen(
-        ["strace", "-f", "-qq", "-e", _CALLS, "-o", log, "-p", str(pid)], stderr=subprocess.DEVNULL
-    )
-    time.sleep(1)  # until it has taken hold of every thread
-    seen = watcher.poll() is None
-    yield counted
-    watcher.send_signal(signal.SIGINT)
-    watcher.wait(30)
-    if seen:
-        counted.append(count_syncs(log))
-
-
-def count_syncs(log: Path) -> int:
-    """Calls in strace's log; one that was broken into two lines counts once."""
-    return sum("sync" in line and "resumed>" not in line for line in log.read_text(errors="replace").splitlines())

@@ -29,8 +29,9 @@ from benchmarks.growth_postings import CACHE, SEED, TITLED, Postings, draw_parts
 from benchmarks.peers.code_lines import count_code
 from benchmarks.peers.customers import Task
 from benchmarks.peers.environments import python_of
-from benchmarks.peers.servers import Server, counting_syncs, free_port
+from benchmarks.peers.servers import Server, free_port
 from benchmarks.peers.storefront_threshold import choose
+from benchmarks.peers.syncs import count_syncs, watching
 from benchmarks.report import write_report
 from index.index import Index
 from index.postings import Draft
@@ -190,12 +191,14 @@ def ask(
 def add(side: Side, place: Path, new: Sequence[Posted], additions: int) -> Figures:
     """New postings with their pictures by many clients; a few more while somebody counts what is forced to disk."""
     done = send(side, place, "add", clients=CLIENTS, postings=_renamed(new, additions, "added"))
-    with counting_syncs(side.server.pid, place / "syncs.log") as syncs:
+    log = place / "syncs.log"
+    with watching(side.server.pid, log):
         send(side, place, "add", postings=_renamed(new, _WATCHED, "watched"))
+    syncs = count_syncs(log)
     return {
         f"additions/s by {CLIENTS} clients": additions / done["wall_s"],
         f"addition by {CLIENTS} clients, p99 ms": float(np.percentile(done["ms"], 99)),
-        "forced writes (fsync) an acknowledged addition": syncs[0] / _WATCHED if syncs else None,
+        "forced writes (fsync) an acknowledged addition": None if syncs is None else syncs / _WATCHED,
     }
 
 
