@@ -1,7 +1,9 @@
 """What a storefront writes to find duplicates with a vector store: two encoders, Chroma over HTTP, one threshold."""
 
+import html
 import io
 import json
+import unicodedata
 from pathlib import Path
 
 import chromadb
@@ -55,6 +57,7 @@ class Storefront:
         return self._image_session.run(None, {"pixels": np.asarray(small)[None]})[0]
 
     def _embed_title(self, title: str) -> NDArray[np.float32]:
-        input_ids = np.array([self._tokenizer.encode(title).ids], dtype=np.int64)
+        clean = unicodedata.normalize("NFKC", html.unescape(title))
+        input_ids = np.array([self._tokenizer.encode(clean).ids], dtype=np.int64)
         feeds = {"input_ids": input_ids, "attention_mask": np.ones_like(input_ids)}
         return self._title_session.run(None, feeds)[0]

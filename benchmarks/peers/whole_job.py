@@ -18,6 +18,7 @@ import json
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -228,7 +229,10 @@ def send(
     asked = Task(work, side.made_with, clients, postings, vectors, kill)
     task.write_text(json.dumps(asdict(asked)), encoding="utf-8")
     command = [side.python, "-m", "benchmarks.peers.customers", side.storefront, task, answer]
+    start = time.perf_counter()
     subprocess.run(command, check=True)
+    took_s = time.perf_counter() - start
+    print(f"{side.name}: {work} {len(postings) or 'all'} by {clients}: {took_s:.0f} s", file=sys.stderr, flush=True)
     return json.loads(answer.read_text(encoding="utf-8"))
 
 
