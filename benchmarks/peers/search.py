@@ -27,13 +27,13 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.growth import QUERIES, choose_queries, compose
-from benchmarks.growth_postings import CACHE, SEED, TITLED, Postings, draw_parts, encode_all, join
+from benchmarks.growth_postings import CACHE, SEED, Postings
 from benchmarks.peers.environments import NoEnvironment, python_of
+from benchmarks.peers.shop import draw_shop
 from benchmarks.peers.syncs import count_syncs, watched
 from benchmarks.peers.trial import RECALL, SINGLY, K
 from benchmarks.report import write_report
-from service.bundle.bundle import Bundle, load_bundle
+from service.bundle.bundle import load_bundle
 
 # The module of `benchmarks.peers.stores`, its environment, and the package whose version names it.
 STORES = {
@@ -84,24 +84,15 @@ def main() -> None:
     parser.add_argument("--json", type=Path, default=Path(".cache/benchmarks/peers_search.json"))
     options = parser.parse_args()
     bundle, results = load_bundle(options.bundle, threads=1), list[Row]()
+    shop = draw_shop(bundle, options.postings, options.real)
     with tempfile.TemporaryDirectory(dir=CACHE.parent) as folder:
-        write_material(Path(folder), *draw_vectors(bundle, options.postings, options.real))
+        write_material(Path(folder), *(fuse(part, bundle.decision.weights) for part in (shop.catalogue, shop.queries)))
         for store in options.only:
             results.append(measure(store, Path(folder)))
             print(render(results[-1:]).splitlines()[-1], flush=True)
     print(render(results))
     figures = {"postings": options.postings, "stores": [asdict(row) for row in results]}
     write_report(options.json, figures, seed=SEED, bundle=bundle.fingerprint)
-
-
-def draw_vectors(bundle: Bundle, postings: int, real: Path) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Rows (n, dim) of the growing catalogue of `benchmarks.growth` and its queries (m, dim), fused."""
-    folders = {name: real / name for name in TITLED if (real / name / "postings.csv").exists()}
-    shops = encode_all(folders, bundle, CACHE)
-    first, *others = encode_all({part.name: part for part in draw_parts(postings, CACHE)}, bundle, CACHE)
-    queries, partners = choose_queries(first, QUERIES)
-    catalogue = compose(join([partners, *others]), shops, postings)
-    return fuse(catalogue, bundle.decision.weights), fuse(queries, bundle.decision.weights)
 
 
 def fuse(postings: Postings, weights: dict[str, float]) -> NDArray[np.float32]:

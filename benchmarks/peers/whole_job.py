@@ -21,28 +21,27 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.growth import QUERIES, choose_queries, compose, count
-from benchmarks.growth_postings import CACHE, SEED, TITLED, Postings, draw_parts, encode_all, join
+from benchmarks.growth import count
+from benchmarks.growth_postings import CACHE, SEED, Postings
 from benchmarks.peers.code_lines import count_code
 from benchmarks.peers.customers import Task
-from benchmarks.peers.environments import python_of
+from benchmarks.peers.environments import PACKAGES, NoEnvironment, python_of
 from benchmarks.peers.servers import Server, free_port
+from benchmarks.peers.shop import Posted, Shop, draw_shop
 from benchmarks.peers.storefront_threshold import choose
 from benchmarks.peers.syncs import count_syncs, watching
 from benchmarks.report import write_report
 from index.index import Index
 from index.postings import Draft
-from model_training.catalogue import read_catalogue
 from service.bundle.bundle import Bundle, load_bundle
 
 CLIENTS = 16
-_HERE = Path(__file__).parent
 _WATCHED = 20  # additions whose forced writes are counted, one by one
-Posted = tuple[str, str | None, str | None]  # id, picture file, title
 Figures = dict[str, float | int | str | None]
 
 
@@ -51,13 +50,13 @@ class KembarSide:
 
     name, storefront = "kembar", "storefront_kembar"
     code = ("storefront_kembar.py",)
-    python = Path(sys.executable)
+    python, version = Path(sys.executable), "this commit"
 
     def __init__(self, folder: Path, bundle: Bundle) -> None:
-        self._bundle, self._data, port = bundle, folder / "data", free_port()
+        self._bundle, self._data, port = bundle, folder / "kembar", free_port()
         serve = [self.python.with_name("kembar"), "serve", "--port", str(port)]
         serve += ["--data-dir", self._data, "--bundle", bundle.path, "--log-level", "warning"]
-        self.server = Server(serve, port, "/readyz", folder / "server.log")
+        self.server = Server(serve, port, "/readyz", folder / "kembar.log")
         self.made_with: Mapping[str, str | float] = {"address": f"http://127.0.0.1:{port}"}
 
     def fill(self, postings: Postings) -> None:
@@ -81,11 +80,12 @@ class ChromaSide:
 
     name, storefront = "chroma", "storefront_chroma"
     code = ("storefront_chroma.py", "storefront_threshold.py")
+    version = PACKAGES["chroma"][0]
 
     def __init__(self, folder: Path, bundle: Bundle, picture_weight: float, threshold: float) -> None:
         self.python, self._folder, port = python_of("chroma"), folder, free_port()
-        run = [self.python.with_name("chroma"), "run", "--path", folder / "data", "--host", "127.0.0.1"]
-        self.server = Server([*run, "--port", str(port)], port, "/api/v2/heartbeat", folder / "server.log")
+        run = [self.python.with_name("chroma"), "run", "--path", folder / "chroma", "--host", "127.0.0.1"]
+        self.server = Server([*run, "--port", str(port)], port, "/api/v2/heartbeat", folder / "chroma.log")
         self.made_with: Mapping[str, str | float] = {
             "address": f"http://127.0.0.1:{port}",
             "bundle": str(bundle.path),
@@ -111,72 +111,57 @@ def main() -> None:
     parser.add_argument("bundle", type=Path, nargs="?", default=Path("bundles/demo"))
     parser.add_argument("--sizes", type=int, nargs="+", default=[1_000, 10_000, 100_000])
     parser.add_argument("--matches", type=int, default=1_000, help="by 16 clients, at each size")
-    parser.add_argument(
-        "--additions", type=int, default=500, help="by 16 clients, at the last size, and again for the kill"
-    )
+    parser.add_argument("--additions", type=int, default=500, help="by 16 clients at the last size, and for the kill")
     parser.add_argument("--real", type=Path, default=Path("../shared/data"))
     parser.add_argument("--json", type=Path, default=Path(".cache/benchmarks/peers_whole_job.json"))
     options = parser.parse_args()
     sizes, bundle = sorted(options.sizes), load_bundle(options.bundle, threads=1)
-    folders = {name: options.real / name for name in TITLED if (options.real / name / "postings.csv").exists()}
-    real = encode_all(folders, bundle, CACHE)
-    parts = draw_parts(sizes[-1], CACHE)
-    first, *others = encode_all({part.name: part for part in parts}, bundle, CACHE)
-    queries, partners = choose_queries(first, QUERIES)
-    catalogue = compose(join([partners, *others]), real, sizes[-1])
-    start = catalogue.take(slice(sizes[0]))
-    weight, threshold = choose(_two_views(queries), queries.groups, _two_views(start), start.groups)
-    said = f"Chroma's glue: picture weight {weight:.1f}, threshold {threshold:.3f}, of these queries at {sizes[0]:,}"
-    posted = read_posted(parts[0], first)
-    new = [posted[one] for one in first.ids.tolist() if one not in {*queries.ids.tolist(), *partners.ids.tolist()}]
-    asked = [posted[one] for one in queries.ids.tolist()]
-    figures = {}
+    shop = draw_shop(bundle, sizes[-1], options.real)
+    start = shop.catalogue.take(slice(sizes[0]))
+    weight, threshold = choose(_two_views(shop.queries), shop.queries.groups, _two_views(start), start.groups)
+    said = [f"Chroma's glue: picture weight {weight:.1f}, threshold {threshold:.3f}, of these queries at {sizes[0]:,}"]
+    figures: dict[str, Figures] = {}
     with tempfile.TemporaryDirectory(dir=CACHE.parent) as folder:
-        for name in ("kembar", "chroma"):
-            (Path(folder) / name).mkdir()
-        sides = (
-            KembarSide(Path(folder) / "kembar", bundle),
-            ChromaSide(Path(folder) / "chroma", bundle, weight, threshold),
-        )
-        for side in sides:
+        makers = (KembarSide, partial(ChromaSide, picture_weight=weight, threshold=threshold))
+        for make in makers:
             try:
-                own: Figures = {"lines of user code": sum(count_code(_HERE / file) for file in side.code)}
-                place = Path(folder) / side.name
-                for begin, size in zip((0, *sizes), sizes, strict=False):
-                    side.fill(catalogue.take(slice(begin, size)))
-                    own |= ask(side, place, asked, options.matches, queries, catalogue.take(slice(size)))
-                own |= add(side, place, new, options.additions)
-                figures[side.name] = own | kill(side, place, new, options.additions)
-            finally:
-                side.server.stop()
-    print(render(figures), said, sep="\n")
-    write_report(options.json, {"sides": figures, "said": said}, seed=SEED, bundle=bundle.fingerprint)
+                side = make(Path(folder), bundle)
+            except NoEnvironment as exc:
+                said.append(f"not measured: {exc}")
+                continue
+            figures[side.name] = measure(side, Path(folder), shop, sizes, options.matches, options.additions)
+            write_report(options.json, {"sides": figures, "said": said}, seed=SEED, bundle=bundle.fingerprint)
+    print(render(figures), *said, sep="\n")
 
 
-def read_posted(part: Path, postings: Postings) -> dict[str, Posted]:
-    """What a seller would send, by the ids that encoded postings have."""
-    read = read_catalogue(part / "postings.csv", part / "images")
-    rows = zip(read.posting_ids, read.pictures, read.titles, strict=True)
-    return {
-        f"{part.name}-{one}": (f"{part.name}-{one}", str(picture) if picture else None, title)
-        for one, picture, title in rows
+def measure(side: Side, place: Path, shop: Shop, sizes: Sequence[int], matches: int, additions: int) -> Figures:
+    """All figures of a side, size after size; its server is ended in any case."""
+    own: Figures = {
+        "version": side.version,
+        "lines of user code": sum(count_code(Path(__file__).with_name(file)) for file in side.code),
     }
+    try:
+        for begin, size in zip((0, *sizes), sizes, strict=False):
+            side.fill(shop.catalogue.take(slice(begin, size)))
+            own |= ask(side, place, shop, size, matches)
+        own |= add(side, place, shop.new, additions)
+        return own | kill(side, place, shop.new, additions)
+    finally:
+        side.server.stop()
 
 
-def ask(
-    side: Side, place: Path, asked: Sequence[Posted], matches: int, queries: Postings, catalogue: Postings
-) -> Figures:
+def ask(side: Side, place: Path, shop: Shop, among: int, matches: int) -> Figures:
     """Start it anew, then all queries one by one, then those of picture and title by many clients."""
-    size = f"{len(catalogue):,}"
+    size = f"{among:,}"
     side.server.stop()
     ready = side.server.start()
-    alone = send(side, place, "match", postings=asked)
-    both = [one for one in asked if one[1] and one[2]]
+    alone = send(side, place, "match", postings=shop.asked)
+    both = [one for one in shop.asked if one[1] and one[2]]
     crowd = send(side, place, "match", clients=CLIENTS, postings=[both[turn % len(both)] for turn in range(matches)])
-    outcome = count(alone["answers"], queries, catalogue)
+    outcome = count(alone["answers"], shop.queries, shop.catalogue.take(slice(among)))
     p50, p99 = np.percentile(crowd["ms"], (50, 99))
     return {
-        f"mean F1 at {size}": float(outcome.measure(np.ones((1, len(queries))))["f1_mean"][0]),
+        f"mean F1 at {size}": float(outcome.measure(np.ones((1, len(shop.queries))))["f1_mean"][0]),
         f"ready after a start at {size}, s": ready,
         f"first answer at {size}, ms": alone["ms"][0],
         f"match alone at {size}, median ms": float(np.median(alone["ms"])),
