@@ -13,7 +13,7 @@ PACKAGES = {
     "qdrant": ("qdrant-client==1.20.0", "numpy==2.4.6"),
     "chroma": ("chromadb==1.5.9", "onnxruntime==1.31.1", "tokenizers==0.23.3", "pillow==13.0.0", "numpy==2.4.6"),
 }
-_SAID = 400  # characters of pip's last words
+_SAID = 200  # characters of pip's last line, which names no address
 
 
 class NoEnvironment(Exception):
@@ -41,4 +41,4 @@ def python_of(peer: str) -> Path:
 def _run(peer: str, *command: str) -> None:
     done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
     if done.returncode:
-        raise NoEnvironment(f"{peer}: {' '.join(PACKAGES[peer])}: {done.stderr.strip()[-_SAID:]}")
+        raise NoEnvironment(f"{', '.join(PACKAGES[peer])}: {' '.join(done.stderr.strip().splitlines()[-1:])[:_SAID]}")
