@@ -52,14 +52,14 @@ def test_equal_bytes_match_exactly(client: TestClient) -> None:
 
 
 def test_a_resized_and_recompressed_picture_is_nearly_the_same(client: TestClient) -> None:
-    """A seller's copy of a small drawn picture scores above .8 against it, and against the others below that."""
+    """A seller's copy of a small drawn picture scores above .75 against it, and against the others below .65."""
     pictures = [(DEMO / "golden" / example.picture).read_bytes() for example in read_golden(DEMO)]
     for number, original in enumerate(pictures):
         large = Image.open(io.BytesIO(original))
         copy = encode(large.resize((large.width * 7 // 10, large.height * 7 // 10)), "JPEG", quality=60)
         scores = [compare(client, other, copy) for other in pictures]
-        assert scores[number] > 0.8
-        assert sorted(scores)[-2] < 0.8
+        assert scores[number] > 0.75
+        assert sorted(scores)[-2] < 0.65
 
 
 def test_batches_change_nothing(client: TestClient) -> None:
