@@ -29,7 +29,8 @@ async def match(request: Request) -> Response:
     no_query(request)
     services = services_of(request)
     wanted = await from_form_or_json(request, MatchRequest)
-    query = await _encoded(services, wanted)
+    vectors = await services.encoder.vectors_to_match(wanted.image, wanted.title, services.matcher.lane)
+    query = Candidate(None, wanted.title, {}, vectors)
     return json_answer(await services.matcher.match(query, wanted, wanted.exclude))
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from service.batcher import Done, Lane, Priority
+from service.batcher import Done, Lane, Priority, Workers
 from service.bundle.errors import ImageMalformed
 from service.errors import Draining, WorkerDied
 from service.metrics import Metrics
@@ -32,11 +32,17 @@ class Doubling:
 
 @contextmanager
 def lane_of(run: Run, *, workers: int = 1, max_batch: int = 4) -> Iterator[Lane[int, int]]:
-    lane = Lane("test", run, Metrics(), workers=workers, max_batch=max_batch, ms_per_unit=10.0)
+    with working(workers) as found:
+        yield Lane("test", run, found, max_batch=max_batch, ms_per_unit=10.0)
+
+
+@contextmanager
+def working(cores: int) -> Iterator[Workers]:
+    workers = Workers(cores, Metrics())
     try:
-        yield lane
+        yield workers
     finally:
-        lane.close()
+        workers.close()
 
 
 def submit(lane: Lane[int, int], *items: int, priority: Priority = Priority.QUERY) -> list[Future[Done[int]]]:
@@ -130,7 +136,7 @@ def test_a_dead_worker_fails_its_callers_and_is_replaced(caplog: pytest.LogCaptu
         assert [record.message for record in caplog.records] == ["a worker died"]
         assert results(submit(lane, 7)) == [7]
         assert lane.fault is None
-        assert lane.backlog_ms() == 0
+        assert lane.work_ms() == 0
 
 
 def test_queries_overtake_bulk_loads_but_not_for_ever() -> None:
@@ -160,28 +166,28 @@ def test_who_gives_up_leaves_the_queue() -> None:
         gone.cancel()
         run.let.release(2)
         assert results([*first, kept]) == [2, 6]
-        assert lane.backlog_ms() == 0
+        assert lane.work_ms() == 0
     assert run.batches == [[1], [3]]
 
 
 def test_the_backlog_is_the_cost_of_what_waits_and_runs() -> None:
-    """Waiting work is estimated in milliseconds, shared by the workers; it is nothing when all is done."""
+    """Work is estimated in milliseconds of one core; it is nothing when all is done."""
     run = Doubling()
     with lane_of(run, workers=2, max_batch=1) as lane:
         futures = submit(lane, 1, 2, 3, 4)
-        assert lane.backlog_ms() == pytest.approx(4 * 10.0 / 2)
+        assert lane.work_ms() == pytest.approx(4 * 10.0)
         run.let.release(4)
         results(futures)
         assert lane.waiting == 0
-        assert lane.backlog_ms() == 0
+        assert lane.work_ms() == 0
 
 
 def test_what_another_lane_will_pass_on_counts_too() -> None:
     """An item that is expected is waiting work; one that never comes is forgotten."""
     with lane_of(lambda items: items) as lane:
-        with lane.expecting(3.0):
-            assert lane.backlog_ms() == pytest.approx(30.0)
-        assert lane.backlog_ms() == 0
+        with lane.expecting(3.0, Priority.QUERY):
+            assert lane.work_ms() == pytest.approx(30.0)
+        assert lane.work_ms() == 0
 
 
 def test_the_cost_is_measured() -> None:
@@ -191,7 +197,7 @@ def test_the_cost_is_measured() -> None:
         for _ in range(60):
             results(submit(lane, 1))
         last = submit(lane, 0)
-        assert lane.backlog_ms() < 5.0
+        assert lane.work_ms() < 5.0
         held.let.release()
         results(last)
 

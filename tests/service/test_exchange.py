@@ -4,11 +4,13 @@ import asyncio
 import json
 import logging
 import threading
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
 from index.postings import ANY
@@ -46,13 +48,37 @@ class Held:
 
 
 def test_an_answer_says_who_made_it_and_how_long_each_stage_took(client: TestClient) -> None:
-    """Request id, model and the five stages are in the headers."""
+    """Request id, model and the stages are in the headers."""
     answer = client.post(MATCHES, files={"image": ("a.jpg", jpeg(1))}, data={"title": "mug"})
     assert answer.headers["model-version"] == answer.json()["model"] == "sha256:fingerprint"
-    stages = dict(part.split(";dur=") for part in answer.headers["server-timing"].split(", "))
-    assert set(stages) == {"decode", "queue", "image", "title", "search"}
-    assert all(float(milliseconds) >= 0 for milliseconds in stages.values())
+    assert set(stages_of(answer)) == {"read", "decode", "queue", "image", "title", "search"}
     assert len(answer.headers["x-request-id"]) == 32
+
+
+def test_the_answers_timings_are_those_of_the_metrics(client: TestClient) -> None:
+    """What `Server-Timing` said of a match and of a put, stage by stage, is what the histograms have of the two."""
+    picture = {"image": ("a.jpg", jpeg(1))}
+    told = Counter[str]()
+    for answer in (
+        client.post(MATCHES, files=picture, data={"title": "mug"}),
+        client.put("/v1/postings/a", files=picture, data={"title": "mug"}),
+    ):
+        told.update(stages_of(answer))
+    (family,) = (one for one in metrics_of(client) if one.name == "kembar_stage_seconds")
+    summed = {s.labels["stage"]: s.value * 1e3 for s in family.samples if s.name.endswith("_sum")}
+    assert set(told) == {"read", "decode", "queue", "image", "title", "search", "write"}
+    assert summed == pytest.approx(told, abs=0.2)
+
+
+def stages_of(answer) -> dict[str, float]:
+    """Milliseconds by stage."""
+    parts = (part.split(";dur=") for part in answer.headers["server-timing"].split(", "))
+    return {stage: float(milliseconds) for stage, milliseconds in parts}
+
+
+def metrics_of(client: TestClient):
+    """What Prometheus would read."""
+    return text_string_to_metric_families(client.get("/metrics").text)
 
 
 @pytest.mark.parametrize(
@@ -100,8 +126,9 @@ def test_a_model_fault_is_not_a_bug(client: TestClient, bundle: Bundle) -> None:
     assert client.get("/readyz").status_code == 200
 
 
-def test_the_callers_deadline(client: TestClient, bundle: Bundle) -> None:
-    """Past X-Request-Timeout-Ms the answer is 504; what was still queued for it is never encoded."""
+def test_the_callers_deadline(start_app: StartApp, bundle: Bundle) -> None:
+    """Past X-Request-Timeout-Ms the answer is 504; what was still queued for it is never encoded, and is counted."""
+    client = start_app(threads=1)
     held = Held(bundle)
     first = threading.Thread(target=client.post, args=(MATCHES,), kwargs={"json": {"title": "first"}})
     first.start()
@@ -112,6 +139,8 @@ def test_the_callers_deadline(client: TestClient, bundle: Bundle) -> None:
     assert (answer.status_code, slug(answer)) == (504, "deadline-passed")
     assert client.post(MATCHES, json={"title": "next"}).status_code == 200
     assert held.titles == ["first", "next"]
+    (family,) = (one for one in metrics_of(client) if one.name == "kembar_dropped")
+    assert {s.labels["lane"]: s.value for s in family.samples if s.name.endswith("_total")}["title"] == 1
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "1.5", "abc", "600001", "9" * 50])
