@@ -47,7 +47,7 @@ class Load:
 
 
 def closed_loop(port: int, messages: Sequence[bytes], clients: int, seconds: float) -> Load:
-    """So many clients, each of which sends its next call when it has its answer."""
+    """So many clients, each of which sends its next call when it has its answer, or when `Retry-After` lets it."""
     return _elsewhere(_Generator(port, messages).closed, clients, seconds)
 
 
@@ -75,7 +75,7 @@ class _Generator:
 
         async def client() -> None:
             while (now := time.perf_counter()) < end:
-                await self._call(now)
+                await asyncio.sleep(await self._call(now))
 
         await asyncio.gather(*(client() for _ in range(int(clients))))
         return self._load()
@@ -104,19 +104,21 @@ class _Generator:
         share = cpu / seconds / (os.cpu_count() or 1)
         return Load(np.array(begun), np.array(ms), np.array(statuses), seconds, share)
 
-    async def _call(self, due: float) -> None:
+    async def _call(self, due: float) -> float:
+        """Make one call; how many seconds the answer tells to wait before the next one."""
         message = next(self._cycle).replace(NUMBER, b"%08d" % (next(self._numbers) % 10**8))
-        status = LOST
+        status, wait_s = LOST, 0.0
         with suppress(OSError, TimeoutError):
             if not self._idle:
                 loop = asyncio.get_running_loop()
                 self._idle.append((await loop.create_connection(_Connection, "127.0.0.1", self._port))[1])
             connection = self._idle.pop()
             async with asyncio.timeout(GIVEN_UP_S):
-                status = await connection.ask(message)
+                status, wait_s = await connection.ask(message)
             if not connection.ended:
                 self._idle.append(connection)
         self._done.append((due - self._start, (time.perf_counter() - due) * 1e3, status))
+        return wait_s
 
 
 class _Connection(asyncio.Protocol):
@@ -124,11 +126,11 @@ class _Connection(asyncio.Protocol):
 
     def __init__(self) -> None:
         self.ended = False
-        self._answer: asyncio.Future[int] | None = None
+        self._answer: asyncio.Future[tuple[int, float]] | None = None
         self._received = bytearray()
 
-    async def ask(self, message: bytes) -> int:
-        """The status of the answer, once it is whole."""
+    async def ask(self, message: bytes) -> tuple[int, float]:
+        """The status of the answer, once it is whole, and the seconds of its `Retry-After`."""
         self._received.clear()
         self._answer = asyncio.get_running_loop().create_future()
         self._transport.write(message)
@@ -143,15 +145,18 @@ class _Connection(asyncio.Protocol):
         if not found or self._answer is None or self._answer.done():
             return
         lines = head.lower()
-        length = lines.partition(b"\r\ncontent-length: ")[2].partition(b"\r\n")[0]
+        length, retry_after = (
+            lines.partition(b"\r\n" + name + b": ")[2].partition(b"\r\n")[0]
+            for name in (b"content-length", b"retry-after")
+        )
         is_whole = len(body) >= int(length) if length else body.endswith(b"0\r\n\r\n")
         if is_whole:
             if b"\r\nconnection: close" in lines:
                 self.ended = True
                 self._transport.close()
-            self._answer.set_result(int(head[9:12]))
+            self._answer.set_result((int(head[9:12]), float(retry_after or 0)))
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.ended = True
         if self._answer is not None and not self._answer.done():
-            self._answer.set_result(LOST)
+            self._answer.set_result((LOST, 0.0))

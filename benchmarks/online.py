@@ -148,7 +148,7 @@ def throughput(name: str, load: Load, raw: Raw, seconds: float, *, keep: bool, s
     most, batch = best_throughput(raw, seconds / 3, keep=keep, search=search)
     ours = load.per_second()
     failed = len(load.ms) - len(load.good_ms())
-    note = f"{name}, throughput (raw batch {batch}{f', {failed} FAILED' if failed else ''})"
+    note = f"{name}, throughput (raw batch {batch}{f', {failed} times told to come again' if failed else ''})"
     return Row(note, "/s", ours, most, ours / most, ">= .90", load.generator_share)
 
 

@@ -12,7 +12,7 @@ MAX_RESERVED_BYTES = 16 * 1024 * 1024  # no body in memory is longer: a form, a 
 MAX_BULK_LINES = 32
 # A burst may fill the queue. Once it has been full, calls are let in only where they wait little longer than they
 # work, until none was refused for a while: of what arrives beyond capacity some is answered fast, not all of it late.
-SHORT_QUEUE_CALLS = 1.5
+SHORT_QUEUE_CALLS = 1.0
 CALM_S = 1.0
 MAX_BULK_BYTES = 32 * 1024 * 1024
 

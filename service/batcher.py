@@ -34,11 +34,11 @@ class Priority(Enum):
     """
     The head start, in seconds, that others have over it: a query overtakes bulk loads, but not for ever.
 
-    Bulk loads have at most 32 lines in work, so under a flood of queries they still get eight done a second.
+    Bulk loads have at most 32 lines in work: under a flood of queries eight of them a second are due before new ones.
     """
 
     QUERY = 0.0
-    ADDITION = 0.1
+    ADDITION = 1.0
     BULK = 4.0
 
 

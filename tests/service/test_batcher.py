@@ -1,13 +1,15 @@
 """Lanes: nobody waits without need, one bad item fails alone, a dead worker is heard of."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
+from contextvars import Context
 
 import pytest
 
-from service.batcher import Done, Lane, Priority, Workers
+from service.batcher import Done, Lane, Priority, Workers, enter
 from service.bundle.errors import ImageMalformed
 from service.errors import Draining, WorkerDied
 from service.metrics import Metrics
@@ -200,6 +202,79 @@ def test_the_cost_is_measured() -> None:
         assert lane.work_ms() < 5.0
         held.let.release()
         results(last)
+
+
+def test_begun_work_is_finished_first() -> None:
+    """The second stage of an earlier request goes before the first stage of a later one, whatever came when."""
+    ran: list[str] = []
+    held = Doubling()
+    with working(1) as workers:
+        first: Lane[str, None] = Lane(
+            "first", lambda names: [ran.append(name) for name in names], workers, ms_per_unit=1.0
+        )
+        second: Lane[str, None] = Lane(
+            "second", lambda names: [ran.append(name) for name in names], workers, ms_per_unit=1.0
+        )
+        busy = Lane("busy", held, workers, ms_per_unit=1.0).submit(0, 1.0, Priority.QUERY)
+        assert held.entered.acquire(timeout=10)
+
+        def earlier() -> list[Future[Done[None]]]:
+            enter()
+            later = Context().run(first.submit, "first of the later", 1.0, Priority.QUERY)
+            return [later, second.submit("second of the earlier", 1.0, Priority.QUERY)]
+
+        futures = Context().run(earlier)
+        held.let.release()
+        for future in (busy, *futures):
+            future.result(timeout=10)
+    assert ran == ["second of the earlier", "first of the later"]
+
+
+def test_what_a_query_overtakes_does_not_count() -> None:
+    """The backlog of a query leaves additions and bulk loads out, that of an addition bulk loads; cores share it."""
+    run = Doubling()
+    with working(2) as workers:
+        lane = Lane("test", run, workers, ms_per_unit=10.0)
+        futures = [
+            *submit(lane, 1),
+            *submit(lane, 2, 3, priority=Priority.ADDITION),
+            *submit(lane, 4, 5, 6, 7, priority=Priority.BULK),
+        ]
+        assert [workers.backlog_ms(one) for one in Priority] == [5.0, 15.0, 35.0]
+        run.let.release(7)
+        results(futures)
+        assert workers.backlog_ms() == 0
+
+
+def test_a_batch_takes_idle_cores() -> None:
+    """Where a lane can run wide it does, as long as the cores it takes would be idle; its work counts every core."""
+    wide, held = Doubling(), Doubling()
+    with working(2) as workers:
+        lane: Lane[int, int] = Lane("test", lambda items: [-1], workers, ms_per_unit=10.0, wide=(2, wide))
+        wide.let.release()
+        assert results(submit(lane, 1)) == [2]
+        busy = Lane("busy", held, workers, ms_per_unit=1.0).submit(0, 1.0, Priority.QUERY)
+        assert held.entered.acquire(timeout=10)
+        assert results(submit(lane, 1)) == [-1]
+        held.let.release()
+        busy.result(timeout=10)
+
+
+def test_how_long_the_oldest_waits() -> None:
+    """The age is of what still waits: who gave up is not in it, nor in the length of the queue."""
+    run = Doubling()
+    with lane_of(run) as lane:
+        first = submit(lane, 1)
+        assert run.entered.acquire(timeout=10)
+        assert lane.oldest_s() == 0
+        (gone,) = submit(lane, 2)
+        time.sleep(0.05)
+        (kept,) = submit(lane, 3)
+        assert lane.oldest_s() >= 0.05
+        gone.cancel()
+        assert (lane.oldest_s() < 0.05, lane.waiting) == (True, 1)
+        run.let.release(2)
+        results([*first, kept])
 
 
 def test_closing_finishes_what_is_queued() -> None:
