@@ -232,6 +232,42 @@ class Wire:
         self.sent.append(message)
 
 
+def test_a_refusal_does_not_wait_for_the_body(tmp_path, bundle: Bundle) -> None:
+    """An overloaded service answers 503 before a byte of the body is read, takes the rest of it, and then ends."""
+    app = build_app(Settings(data_dir=tmp_path, threads=1, max_queued_ms=1), lambda *_: bundle)
+    order: list[str] = []
+
+    class Noted(Wire):
+        async def receive(self) -> dict[str, object]:
+            order.append("received")
+            return await super().receive()
+
+        async def send(self, message: dict[str, object]) -> None:
+            order.append("sent")
+            await super().send(message)
+
+    async def play() -> Wire:
+        async with app.router.lifespan_context(app) as state:
+            pieces = [{"type": "http.request", "body": bytes(60_000), "more_body": number < 2} for number in range(3)]
+            wire = Noted(*pieces)
+            headers = [(b"content-type", b"multipart/form-data; boundary=x"), (b"content-length", b"180000")]
+            scope = {
+                "type": "http",
+                "method": "POST",
+                "path": MATCHES,
+                "raw_path": MATCHES.encode(),
+                "headers": headers,
+            }
+            with state["services"].matcher.lane.expecting(1_000.0, Priority.QUERY):
+                await app(scope | {"query_string": b"", "state": dict(state)}, wire.receive, wire.send)
+            return wire
+
+    wire = asyncio.run(play())
+    assert (wire.sent[0]["status"], dict(wire.sent[0]["headers"])[b"connection"]) == (503, b"close")
+    assert order == ["sent", "sent", "received", "received", "received", "sent"]
+    assert [message.get("more_body", False) for message in wire.sent[1:]] == [True, False]
+
+
 def test_who_has_gone_leaves_the_queue(tmp_path, bundle: Bundle) -> None:
     """Row G5: the work of a client that hung up is dropped before it is encoded, and nothing is answered."""
     held = Held(bundle)
