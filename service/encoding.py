@@ -17,7 +17,6 @@ from service.bundle.views import View
 # docs/decisions/0010: a picture in a batch takes a core longer than one alone; titles of float encoders take less.
 MAX_IMAGE_BATCH = 1
 MAX_TITLE_BATCH = 16
-MEGABYTES_OF_A_CALL = 0.1  # what decoding costs whatever the size
 T = TypeVar("T")
 Vector = NDArray[np.float32]
 
@@ -40,8 +39,7 @@ class PostingEncoder:
         self, bundle: Bundle, workers: Workers, *, stored_side: int, require_room: Callable[[Priority], None]
     ) -> None:
         self._bundle, self._stored_side, self._require_room = bundle, stored_side, require_room
-        # A unit is a megabyte of picture.
-        self._decode_lane: Lane[Callable[[], Decoded], Decoded] = Lane("decode", run_calls, workers, ms_per_unit=70.0)
+        self._decode_lane: Lane[Callable[[], Decoded], Decoded] = Lane("decode", run_calls, workers, ms_per_unit=12.0)
         wide = bundle.image.wide_threads, self._images_wide
         self._image_lane = Lane("image", self._images, workers, max_batch=MAX_IMAGE_BATCH, ms_per_unit=20.0, wide=wide)
         batch = MAX_TITLE_BATCH if bundle.title.spec.rows_independent else 1
@@ -84,7 +82,9 @@ class PostingEncoder:
             return _already((None, {}))
         expected.enter_context(self._image_lane.expecting(1.0, priority))
         decoding = self._decode_lane.through(
-            lambda: self._decode(image, stored_side), priority, len(image) / 1e6 + MEGABYTES_OF_A_CALL
+            lambda: self._decode(image, stored_side),
+            priority,
+            0.4 + len(image) / 250_000,  # 1 for 150 kB
         )
 
         async def encode() -> tuple[bytes | None, Mapping[str, Vector]]:
