@@ -5,8 +5,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from service.batcher import Priority, Workers
+from service.batcher import Workers
 from service.errors import Draining, Overloaded
+from service.jobs import Priority
 
 MAX_RESERVED_BYTES = 16 * 1024 * 1024  # no body in memory is longer: a form, a JSON body, a bulk line
 MAX_BULK_LINES = 32

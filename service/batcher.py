@@ -2,64 +2,25 @@
 
 import asyncio
 import heapq
-import itertools
 import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass, field
-from enum import Enum
 from functools import partial
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, Generic, TypeAlias
 
 from service.bundle.errors import PostingError
 from service.errors import Draining, WorkerDied
+from service.jobs import Done, Item, Job, Priority, Result, new_job
 from service.metrics import Metrics
 from service.stages import QUEUE
 
 logger = logging.getLogger(__name__)
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 Run: TypeAlias = Callable[[Sequence[Item]], Sequence[Result]]
-_entered: ContextVar[float] = ContextVar("entered")
-_sequence = itertools.count()
 _LEARNING_RATE = 0.1
-
-
-class Priority(Enum):
-    """
-    The head start, in seconds, that others have over it: a query overtakes bulk loads, but not for ever.
-
-    Bulk loads have at most 32 lines in work: under a flood of queries eight of them a second are due before new ones.
-    """
-
-    QUERY = 0.0
-    ADDITION = 1.0
-    BULK = 4.0
-
-
-@dataclass(frozen=True, slots=True)
-class Done(Generic[Result]):
-    """A result, how long its job waited for a worker, and how long its batch ran."""
-
-    result: Result
-    waited_s: float
-    ran_s: float
-
-
-@dataclass(order=True, slots=True)
-class _Job(Generic[Item, Result]):
-    due: float
-    sequence: int
-    item: Item = field(compare=False)
-    cost: float = field(compare=False)
-    priority: Priority = field(compare=False)
-    submitted: float = field(compare=False)
-    future: "Future[Done[Result]]" = field(compare=False)
 
 
 class Workers:
@@ -90,7 +51,7 @@ class Workers:
         with self.changed:
             return sum(lane.ms_per_job for lane in self.lanes)
 
-    def enqueue(self, lane: "AnyLane", job: _Job[Any, Any]) -> None:
+    def enqueue(self, lane: "AnyLane", job: Job[Any, Any]) -> None:
         """Hand a job in. Raises Draining."""
         with self.changed:
             if self._closed:
@@ -113,7 +74,7 @@ class Workers:
         thread.start()
 
     def _work(self) -> None:
-        held: tuple[AnyLane, list[_Job[Any, Any]], bool] | None = None
+        held: tuple[AnyLane, list[Job[Any, Any]], bool] | None = None
         try:
             while held := self._take():
                 lane, batch, is_wide = held
@@ -129,7 +90,7 @@ class Workers:
         finally:
             self._threads.discard(threading.current_thread())
 
-    def _take(self) -> "tuple[AnyLane, list[_Job[Any, Any]], bool] | None":
+    def _take(self) -> "tuple[AnyLane, list[Job[Any, Any]], bool] | None":
         with self.changed:
             while True:
                 waiting = [lane for lane in self.lanes if lane.next_due() is not None]
@@ -171,7 +132,7 @@ class Lane(Generic[Item, Result]):
         self.name, self._workers, self._max_batch = name, workers, max_batch
         self._run, (self.wide_cores, self._run_wide) = run, wide or (1, run)
         self._ms_per_unit = self.ms_per_job = ms_per_unit
-        self._jobs: list[_Job[Item, Result]] = []
+        self._jobs: list[Job[Item, Result]] = []
         self._in_work = dict.fromkeys(Priority, 0.0)  # cost units
         self.fault: str | None = None  # what was wrong with the last batch
         workers.lanes.append(self)
@@ -189,10 +150,7 @@ class Lane(Generic[Item, Result]):
 
     def submit(self, item: Item, cost: float, priority: Priority) -> "Future[Done[Result]]":
         """Queue an item; a future that is cancelled before a worker takes it leaves the queue. Raises Draining."""
-        now = time.monotonic()
-        job: _Job[Item, Result] = _Job(
-            _entered.get(now) + priority.value, next(_sequence), item, cost, priority, now, Future()
-        )
+        job: Job[Item, Result] = new_job(item, cost, priority)
         self._workers.enqueue(self, job)
         job.future.add_done_callback(partial(self._left, job))
         return job.future
@@ -225,7 +183,7 @@ class Lane(Generic[Item, Result]):
 
     # What follows is called by the workers, the first three of them under their lock.
 
-    def push(self, job: _Job[Item, Result]) -> None:
+    def push(self, job: Job[Item, Result]) -> None:
         """Queue a job."""
         heapq.heappush(self._jobs, job)
         self._in_work[job.priority] += job.cost
@@ -236,16 +194,16 @@ class Lane(Generic[Item, Result]):
             heapq.heappop(self._jobs)
         return (self._jobs[0].due, self._jobs[0].sequence) if self._jobs else None
 
-    def pop_batch(self) -> list[_Job[Item, Result]]:
+    def pop_batch(self) -> list[Job[Item, Result]]:
         """The most urgent jobs, which can no longer be cancelled; none where all were."""
-        taken: list[_Job[Item, Result]] = []
+        taken: list[Job[Item, Result]] = []
         while self._jobs and len(taken) < self._max_batch:
             job = heapq.heappop(self._jobs)
             if job.future.set_running_or_notify_cancel():
                 taken.append(job)
         return taken
 
-    def process(self, batch: list[_Job[Item, Result]], *, is_wide: bool) -> None:
+    def process(self, batch: list[Job[Item, Result]], *, is_wide: bool) -> None:
         """Run a batch and tell its callers."""
         run, cores = (self._run_wide, self.wide_cores) if is_wide else (self._run, 1)
         started = time.monotonic()
@@ -262,7 +220,7 @@ class Lane(Generic[Item, Result]):
             self._count(job.priority, -job.cost)
             job.future.set_result(Done(result, started - job.submitted, ran))
 
-    def bury(self, held: list[_Job[Item, Result]], exc: BaseException) -> None:
+    def bury(self, held: list[Job[Item, Result]], exc: BaseException) -> None:
         """A worker died with these jobs in hand."""
         logger.error("a worker died", exc_info=exc, extra={"lane": self.name})
         self.fault = f"a worker died: {type(exc).__name__}"
@@ -271,7 +229,7 @@ class Lane(Generic[Item, Result]):
                 self._count(job.priority, -job.cost)
                 job.future.set_exception(WorkerDied("the worker that held this request died; send the request again"))
 
-    def _fail_or_split(self, batch: list[_Job[Item, Result]], exc: Exception) -> None:
+    def _fail_or_split(self, batch: list[Job[Item, Result]], exc: Exception) -> None:
         if len(batch) > 1:
             for job in batch:
                 self.process([job], is_wide=False)
@@ -285,7 +243,7 @@ class Lane(Generic[Item, Result]):
         self._ms_per_unit += _LEARNING_RATE * (core_ms / cost - self._ms_per_unit)
         self.ms_per_job += _LEARNING_RATE * (core_ms / jobs - self.ms_per_job)
 
-    def _left(self, job: _Job[Item, Result], future: "Future[Done[Result]]") -> None:
+    def _left(self, job: Job[Item, Result], future: "Future[Done[Result]]") -> None:
         if future.cancelled():  # before a worker took it: it is not run
             self._count(job.priority, -job.cost)
             self._workers.metrics.dropped.labels(self.name).inc()
@@ -293,11 +251,6 @@ class Lane(Generic[Item, Result]):
     def _count(self, priority: Priority, cost: float) -> None:
         with self._workers.changed:
             self._in_work[priority] += cost
-
-
-def enter() -> None:
-    """Of what this task queues from here on, all is as urgent as what it queues first: begun work is finished."""
-    _entered.set(time.monotonic())
 
 
 def run_calls(calls: Sequence[Callable[[], Result]]) -> Sequence[Result]:

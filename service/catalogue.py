@@ -13,9 +13,9 @@ import numpy as np
 from index.errors import CorruptRow, IndexFault, StorageFailed, UnknownPosting
 from index.index import Index
 from index.postings import ANY, Draft, Patch, Posting, Precondition, Written
-from service.batcher import Priority
 from service.bundle.views import TITLE_VIEWS, View
 from service.encoding import PostingEncoder, Vector
+from service.jobs import Priority
 from service.metrics import Metrics
 from service.schemas import PatchRequest, PutRequest
 from service.stages import WRITE

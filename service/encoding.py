@@ -9,10 +9,11 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from service.batcher import AnyLane, Lane, Priority, Workers, enter, run_calls
+from service.batcher import AnyLane, Lane, Workers, run_calls
 from service.bundle.bundle import Bundle
 from service.bundle.picture import decode_picture, picture_tensor, stored_picture
 from service.bundle.views import View
+from service.jobs import Priority, enter
 
 # docs/decisions/0010: a picture in a batch takes a core longer than one alone; titles of float encoders take less.
 MAX_IMAGE_BATCH = 1

@@ -11,9 +11,9 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.batcher import Priority
 from service.bodies import content_length
 from service.errors import DeadlinePassed, MalformedHeader
+from service.jobs import Priority
 from service.problems import kind_of, problem_response
 from service.services import Services
 from service.stages import READ, begin, elapsed_ms, server_timing

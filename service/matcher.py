@@ -10,10 +10,11 @@ from index.index import Index
 from index.postings import Hit, JsonValue, Posting
 from index.scoring import cosine, unit_float64
 from service.answers import CompareAnswer, Match, MatchAnswer, Rejected, Verdict
-from service.batcher import Lane, Priority, Workers, run_calls
+from service.batcher import Lane, Workers, run_calls
 from service.bundle.decision import Decision
 from service.bundle.variants import variant_conflict
 from service.bundle.views import Goal, View, in_order
+from service.jobs import Priority
 from service.schemas import MAX_MATCHES, MatchOptions
 from service.stages import elapsed_ms
 

@@ -4,7 +4,7 @@ import tempfile
 from pathlib import Path
 
 from service.answers import Check, Readiness
-from service.batcher import Priority
+from service.jobs import Priority
 from service.services import Services
 
 

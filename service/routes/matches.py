@@ -7,7 +7,7 @@ from starlette.responses import Response
 from index.postings import Posting
 from service import openapi
 from service.answers import EmbeddingsAnswer, json_answer
-from service.batcher import Priority
+from service.jobs import Priority
 from service.matcher import Candidate
 from service.posting_ids import path_id
 from service.requests import FORM, JSON, from_form_or_json, from_json, from_query, no_query

@@ -4,8 +4,8 @@ import pytest
 
 from service import admission
 from service.admission import Admission
-from service.batcher import Priority
 from service.errors import Overloaded
+from service.jobs import Priority
 
 
 class Backlog:

@@ -9,9 +9,10 @@ from contextvars import Context
 
 import pytest
 
-from service.batcher import Done, Lane, Priority, Workers, enter
+from service.batcher import Lane, Workers
 from service.bundle.errors import ImageMalformed
 from service.errors import Draining, WorkerDied
+from service.jobs import Done, Priority, enter
 from service.metrics import Metrics
 
 Run = Callable[[Sequence[int]], Sequence[int]]

@@ -13,8 +13,8 @@ from index.errors import StorageFailed
 from index.index import Index
 from index.postings import ANY
 from service.app import build_app
-from service.batcher import Priority
 from service.bundle.bundle import Bundle
+from service.jobs import Priority
 from service.schemas import PutRequest
 from service.settings import Settings
 from tests.service.conftest import jpeg

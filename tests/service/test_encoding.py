@@ -11,12 +11,13 @@ import pytest
 from PIL import Image
 
 from service import encoding
-from service.batcher import Lane, Priority, Workers
+from service.batcher import Lane, Workers
 from service.bundle.bundle import Bundle
 from service.bundle.errors import ImageMalformed, ImageTruncated
 from service.bundle.picture import decode_picture, picture_tensor
 from service.encoding import PostingEncoder
 from service.errors import Overloaded
+from service.jobs import Priority
 from service.metrics import Metrics
 from tests.service.conftest import jpeg
 

@@ -16,10 +16,10 @@ from starlette.testclient import TestClient
 from index.postings import ANY
 from service.admission import Admission
 from service.app import build_app
-from service.batcher import Priority
 from service.bundle.bundle import Bundle
 from service.bundle.errors import ModelFault
 from service.errors import Draining, Overloaded
+from service.jobs import Priority
 from service.schemas import PutRequest
 from service.settings import Settings
 from tests.service.conftest import StartApp, jpeg
