@@ -78,7 +78,7 @@ lint: setup
 check: lint test
 
 ## Every benchmark, one after the other; each prints ratios and writes one JSON into .cache/benchmarks.
-BENCHMARKS := index_speed real_catalogue
+BENCHMARKS := index_speed real_catalogue runners online overload
 
 bench: setup
 	@set -e; for name in $(BENCHMARKS); do \

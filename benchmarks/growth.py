@@ -36,6 +36,7 @@ from benchmarks.growth_postings import CACHE, SEED, TITLED, Postings, draw_parts
 from benchmarks.report import write_report
 from index.index import Index
 from index.postings import Draft
+from service.batcher import Workers
 from service.bundle.bundle import Bundle, load_bundle
 from service.bundle.variants import variant_conflict
 from service.matcher import Candidate, Matcher
@@ -128,7 +129,7 @@ def answer_by_kembar(
             Index.open(Path(folder), encoder_id=bundle.manifest.encoder_id, dimensions=dimensions, weights=weights)
         ) as index,
     ):
-        matcher = Matcher(index, bundle.decision, bundle.fingerprint, threads=1, metrics=Metrics())
+        matcher = Matcher(index, bundle.decision, bundle.fingerprint, Workers(1, Metrics()))
         for start, size in zip((0, *sizes), sizes, strict=False):
             rows = tqdm(range(start, size), desc=f"storing {size}", unit="posting", disable=None)
             for write in [index.put(_draft(catalogue, row)) for row in rows]:

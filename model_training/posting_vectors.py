@@ -53,7 +53,9 @@ def encode_catalogue(
     rows = pixels.rows_of(catalogue)
     tensors = np.unique(rows[rows >= 0])
     batches = np.array_split(tensors, max(1, len(tensors) // 16))
-    pictures = [image.encode(pixels.tensors[batch]) for batch in tqdm(batches, desc="encoding pictures", disable=None)]
+    pictures = [
+        image.encode_wide(pixels.tensors[batch]) for batch in tqdm(batches, desc="encoding pictures", disable=None)
+    ]
     titles = sorted({text for text in catalogue.titles if text is not None})
     encoded = [title.encode([text])[0] for text in tqdm(titles, desc="encoding titles", disable=None)]
     number = {text: row for row, text in enumerate(titles)}

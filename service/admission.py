@@ -1,14 +1,20 @@
 """Who is let in: bounded by waiting work and by the memory of bodies in flight, refused while stopping."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 
-from service.batcher import AnyLane
+from service.batcher import Workers
 from service.errors import Draining, Overloaded
+from service.jobs import Priority
 
 MAX_RESERVED_BYTES = 16 * 1024 * 1024  # no body in memory is longer: a form, a JSON body, a bulk line
 MAX_BULK_LINES = 32
+# A burst may fill the queue. Once it has been full, calls are let in only where they wait little longer than they
+# work, until none was refused for a while: of what arrives beyond capacity some is answered fast, not all of it late.
+SHORT_QUEUE_CALLS = 1.0
+CALM_S = 1.0
 MAX_BULK_BYTES = 32 * 1024 * 1024
 
 
@@ -18,7 +24,8 @@ class Admission:
     def __init__(self, upload_budget_bytes: int, max_queued_ms: int) -> None:
         self._budget = self._free = upload_budget_bytes
         self.max_queued_ms = max_queued_ms
-        self.lanes: Sequence[AnyLane] = ()
+        self.workers: Workers | None = None
+        self._refusing_until = 0.0
         self.draining = False
         self.storage_failed = False
 
@@ -31,15 +38,19 @@ class Admission:
         """Let nobody in any more; may be called from a signal handler."""
         self.draining = True
 
-    def backlog_ms(self) -> float:
-        """How long the slowest lane will need for what it has."""
-        return max((lane.backlog_ms() for lane in self.lanes), default=0.0)
+    def backlog_ms(self, priority: Priority) -> float:
+        """How long a call of this priority would wait now; what it overtakes does not count."""
+        return 0.0 if self.workers is None else self.workers.backlog_ms(priority)
 
-    def require_room(self) -> None:
+    def require_room(self, priority: Priority) -> None:
         """Raises Overloaded where more is waiting than is done soon."""
-        if (backlog := self.backlog_ms()) > self.max_queued_ms:
+        backlog, now, most = self.backlog_ms(priority), time.monotonic(), float(self.max_queued_ms)
+        if self.workers is not None and now < self._refusing_until:
+            most = min(most, SHORT_QUEUE_CALLS * self.workers.one_of_each_ms())
+        if backlog > most:
+            self._refusing_until = now + CALM_S
             raise Overloaded(
-                f"expected at most {self.max_queued_ms} ms of waiting work, got {backlog:.0f}; send it again later",
+                f"expected at most {most:.0f} ms of waiting work, got {backlog:.0f}; send it again later",
                 retry_after_s=1 + round(backlog / 1e3),
             )
 

@@ -15,6 +15,7 @@ from starlette.routing import Match
 from index.index import Index
 from service import openapi
 from service.admission import Admission, BulkGate
+from service.batcher import Workers
 from service.bundle.bundle import Bundle, load_bundle
 from service.catalogue import Catalogue
 from service.cpu_budget import granted_threads
@@ -81,30 +82,39 @@ def _open(settings: Settings, load: Loader, admission: Admission, opened: ExitSt
     )
     opened.callback(index.close)
     metrics = Metrics()
+    workers = admission.workers = Workers(threads, metrics)
+    opened.callback(workers.close)
     encoder = PostingEncoder(
-        bundle,
-        threads=threads,
-        stored_side=settings.stored_picture_side,
-        require_room=admission.require_room,
-        metrics=metrics,
+        bundle, workers, stored_side=settings.stored_picture_side, require_room=admission.require_room
     )
-    opened.callback(encoder.close)
-    matcher = Matcher(index, bundle.decision, bundle.fingerprint, threads=threads, metrics=metrics)
-    opened.callback(matcher.lane.close)
-    admission.lanes = (*encoder.lanes(), matcher.lane)
+    matcher = Matcher(index, bundle.decision, bundle.fingerprint, workers)
     catalogue = Catalogue(index, encoder, admission.fail, metrics)
-    services = Services(bundle, index, encoder, catalogue, matcher, admission, BulkGate(), metrics, settings.data_dir)
+    services = Services(
+        bundle, index, workers, encoder, catalogue, matcher, admission, BulkGate(), metrics, settings.data_dir
+    )
     _watch(services)
     return services
 
 
 def _watch(services: Services) -> None:
     """What the metrics say about the parts is read from them when somebody asks."""
-    metrics, index, lanes = services.metrics, services.index, services.admission.lanes
+    metrics, index, lanes = services.metrics, services.index, services.workers.lanes
     metrics.model(services.bundle.fingerprint, services.bundle.manifest.encoder_id)
     metrics.watch("kembar_index_postings", "Postings served.", "view_set", index.counts)
     metrics.watch_count("kembar_index_damaged", "Rows found damaged and not served.", index.quarantined)
     metrics.watch("kembar_queue_length", "Jobs waiting.", "lane", lambda: {lane.name: lane.waiting for lane in lanes})
+    metrics.watch(
+        "kembar_queue_age_seconds",
+        "Of the oldest job waiting.",
+        "lane",
+        lambda: {one.name: one.oldest_s() for one in lanes},
+    )
+    metrics.watch(
+        "kembar_queue_work_seconds",
+        "Work of one core.",
+        "lane",
+        lambda: {one.name: one.work_ms() / 1e3 for one in lanes},
+    )
     metrics.watch("kembar_ready", "1 where a check of /readyz is well.", "check", lambda: _well(services))
 
 

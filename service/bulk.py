@@ -10,9 +10,9 @@ from starlette.types import Receive, Scope, Send
 
 from index.postings import ANY
 from service.answers import BulkLine, json_bytes
-from service.batcher import Priority
 from service.bodies import BODY_SECONDS, MAX_JSON_BYTES, next_chunk, parse_json, too_large
 from service.errors import BodyTooLarge, Finding, InvalidRequest, ServiceError
+from service.jobs import Priority
 from service.posting_ids import check_id
 from service.problems import kind_of, problem_of
 from service.schemas import MAX_BULK_BYTES, MAX_LINES, BulkDelete, BulkPatch, BulkPut, validated

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -12,11 +13,12 @@ import numpy as np
 from index.errors import CorruptRow, IndexFault, StorageFailed, UnknownPosting
 from index.index import Index
 from index.postings import ANY, Draft, Patch, Posting, Precondition, Written
-from service.batcher import Priority
 from service.bundle.views import TITLE_VIEWS, View
 from service.encoding import PostingEncoder, Vector
+from service.jobs import Priority
 from service.metrics import Metrics
 from service.schemas import PatchRequest, PutRequest
+from service.stages import WRITE
 
 T = TypeVar("T", Written, bool)
 
@@ -74,11 +76,13 @@ class Catalogue:
         return await asyncio.to_thread(self._index.get, posting_id)
 
     async def _write(self, begin: Callable[[], Future[T]]) -> T:
+        started = time.perf_counter()
         try:
             done = await asyncio.wrap_future(begin())
         except StorageFailed:
             self._fail()
             raise
+        self._metrics.stage(WRITE, time.perf_counter() - started)
         self._metrics.write(done)
         return done
 

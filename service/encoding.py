@@ -1,21 +1,24 @@
 """From a picture and a title to unit vectors, off the event loop and in shared batches."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from service.batcher import AnyLane, Lane, Priority, run_calls
+from service.batcher import AnyLane, Lane, Workers, run_calls
 from service.bundle.bundle import Bundle
 from service.bundle.picture import decode_picture, picture_tensor, stored_picture
 from service.bundle.views import View
-from service.metrics import Metrics
+from service.jobs import Priority, enter
 
-# Measured: a picture in a batch of 16 takes no less time than in one of 4, and 150 MB more memory in all.
-MAX_IMAGE_BATCH = 4
+# docs/decisions/0010: a picture in a batch takes a core longer than one alone; titles of float encoders take less.
+MAX_IMAGE_BATCH = 1
 MAX_TITLE_BATCH = 16
+T = TypeVar("T")
 Vector = NDArray[np.float32]
 
 
@@ -34,22 +37,22 @@ class PostingEncoder:
     """The lanes of decoding and of both encoders. Called from the event loop, which it never blocks."""
 
     def __init__(
-        self, bundle: Bundle, *, threads: int, stored_side: int, require_room: Callable[[], None], metrics: Metrics
+        self, bundle: Bundle, workers: Workers, *, stored_side: int, require_room: Callable[[Priority], None]
     ) -> None:
         self._bundle, self._stored_side, self._require_room = bundle, stored_side, require_room
-        specs = bundle.manifest.encoders
-        # A unit is a megabyte of picture.
-        self._decode_lane: Lane[Callable[[], Decoded], Decoded] = Lane(
-            "decode", run_calls, metrics, workers=threads, max_batch=1, ms_per_unit=10.0
-        )
-        workers, batch = (1, MAX_IMAGE_BATCH) if specs[View.IMAGE].rows_independent else (threads, 1)
-        self._image_lane = Lane("image", self._images, metrics, workers=workers, max_batch=batch, ms_per_unit=5.0)
-        workers, batch = (1, MAX_TITLE_BATCH) if specs[View.TITLE].rows_independent else (threads, 1)
-        self._title_lane = Lane("title", self._titles, metrics, workers=workers, max_batch=batch, ms_per_unit=2.0)
+        self._decode_lane: Lane[Callable[[], Decoded], Decoded] = Lane("decode", run_calls, workers, ms_per_unit=12.0)
+        wide = bundle.image.wide_threads, self._images_wide
+        self._image_lane = Lane("image", self._images, workers, max_batch=MAX_IMAGE_BATCH, ms_per_unit=20.0, wide=wide)
+        batch = MAX_TITLE_BATCH if bundle.title.spec.rows_independent else 1
+        self._title_lane = Lane("title", bundle.encode_titles, workers, max_batch=batch, ms_per_unit=2.0)
 
     async def vectors(self, image: bytes | None, title: str | None, priority: Priority) -> Mapping[str, Vector]:
         """Encode what is given. Raises Overloaded (bulk loads wait instead), PostingError, ModelFault."""
         return (await self._encode(image, title, 0, priority)).vectors
+
+    async def vectors_to_match(self, image: bytes | None, title: str | None, then: AnyLane) -> Mapping[str, Vector]:
+        """As `vectors` of a query, which counts as work of the lane that comes then."""
+        return (await self._encode(image, title, 0, Priority.QUERY, then)).vectors
 
     async def to_keep(self, image: bytes | None, title: str | None, priority: Priority) -> Encoded:
         """As `vectors`, with the picture to keep; of nothing there is nothing."""
@@ -60,37 +63,40 @@ class PostingEncoder:
         """Whether `to_keep` gives a picture for a picture."""
         return self._stored_side > 0
 
-    def lanes(self) -> Sequence[AnyLane]:
-        """The three lanes, for admission, readiness and metrics."""
-        return self._decode_lane, self._image_lane, self._title_lane
-
-    def close(self) -> None:
-        """Finish what is queued and end the workers."""
-        for lane in self.lanes():
-            lane.close()
-
-    async def _encode(self, image: bytes | None, title: str | None, stored_side: int, priority: Priority) -> Encoded:
+    async def _encode(
+        self, image: bytes | None, title: str | None, stored_side: int, priority: Priority, then: AnyLane | None = None
+    ) -> Encoded:
         if priority is not Priority.BULK and (image is not None or title is not None):
-            self._require_room()
-        (picture, image_vectors), title_vectors = await asyncio.gather(
-            self._encode_picture(image, stored_side, priority), self._encode_title(title, priority)
-        )
+            self._require_room(priority)
+        enter()
+        # All is queued or expected before anything is awaited: whoever asks for room next has to see it.
+        with ExitStack() as expected, nullcontext() if then is None else then.expecting(1.0, priority):
+            (picture, image_vectors), title_vectors = await asyncio.gather(
+                self._begin_picture(image, stored_side, priority, expected), self._begin_title(title, priority)
+            )
         return Encoded({**image_vectors, **title_vectors}, picture)
 
-    async def _encode_picture(
-        self, image: bytes | None, stored_side: int, priority: Priority
-    ) -> tuple[bytes | None, Mapping[str, Vector]]:
+    def _begin_picture(
+        self, image: bytes | None, stored_side: int, priority: Priority, expected: ExitStack
+    ) -> Awaitable[tuple[bytes | None, Mapping[str, Vector]]]:
         if image is None:
-            return None, {}
-        megabytes = len(image) / 1e6 + 0.1
-        with self._image_lane.expecting(1.0):
-            tensor, picture = await self._decode_lane.through(
-                lambda: self._decode(image, stored_side), priority, megabytes
-            )
-        return picture, {View.IMAGE.value: await self._image_lane.through(tensor, priority)}
+            return _already((None, {}))
+        expected.enter_context(self._image_lane.expecting(1.0, priority))
+        decoding = self._decode_lane.through(
+            lambda: self._decode(image, stored_side),
+            priority,
+            0.4 + len(image) / 250_000,  # 1 for 150 kB
+        )
 
-    async def _encode_title(self, title: str | None, priority: Priority) -> Mapping[str, Vector]:
-        return {} if title is None else await self._title_lane.through(title, priority)
+        async def encode() -> tuple[bytes | None, Mapping[str, Vector]]:
+            tensor, picture = await decoding
+            expected.close()
+            return picture, {View.IMAGE.value: await self._image_lane.through(tensor, priority)}
+
+        return encode()
+
+    def _begin_title(self, title: str | None, priority: Priority) -> Awaitable[Mapping[str, Vector]]:
+        return _already({}) if title is None else self._title_lane.through(title, priority)
 
     def _decode(self, data: bytes, stored_side: int) -> Decoded:
         spec = self._bundle.manifest.picture
@@ -100,5 +106,9 @@ class PostingEncoder:
     def _images(self, tensors: Sequence[NDArray[np.uint8]]) -> Sequence[Vector]:
         return list(self._bundle.image.encode(np.stack(tensors)))
 
-    def _titles(self, titles: Sequence[str]) -> Sequence[Mapping[str, Vector]]:
-        return self._bundle.encode_titles(titles)
+    def _images_wide(self, tensors: Sequence[NDArray[np.uint8]]) -> Sequence[Vector]:
+        return list(self._bundle.image.encode_wide(np.stack(tensors)))
+
+
+async def _already(result: T) -> T:
+    return result

@@ -13,9 +13,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.bodies import content_length
 from service.errors import DeadlinePassed, MalformedHeader
+from service.jobs import Priority
 from service.problems import kind_of, problem_response
 from service.services import Services
-from service.stages import begin, elapsed_ms, server_timing
+from service.stages import READ, begin, elapsed_ms, server_timing
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +65,8 @@ class Exchanges:
             return
         # Only what will queue; a bulk load is slowed down line by line, not refused.
         if (exchange.has_body or exchange.path.endswith("/matches")) and exchange.path != BULK_PATH:
-            exchange.services.admission.require_room()
+            priority = Priority.ADDITION if exchange.scope["method"] in ("PUT", "PATCH") else Priority.QUERY
+            exchange.services.admission.require_room(priority)
         with exchange.services.admission.let_in(content_length(exchange.headers) if exchange.has_body else 0):
             await self._app(exchange.scope, exchange.receive, exchange.send)
 
@@ -123,6 +125,7 @@ class _Exchange:
         message = await self._receive()
         if self._body_awaited and message["type"] == "http.request" and not message.get("more_body", False):
             self._body_awaited = False
+            self.services.metrics.stage(READ, elapsed_ms() / 1e3)
             self.watcher = asyncio.create_task(self._watch())
         return message
 

@@ -10,11 +10,11 @@ from index.index import Index
 from index.postings import Hit, JsonValue, Posting
 from index.scoring import cosine, unit_float64
 from service.answers import CompareAnswer, Match, MatchAnswer, Rejected, Verdict
-from service.batcher import Lane, Priority, run_calls
+from service.batcher import Lane, Workers, run_calls
 from service.bundle.decision import Decision
 from service.bundle.variants import variant_conflict
 from service.bundle.views import Goal, View, in_order
-from service.metrics import Metrics
+from service.jobs import Priority
 from service.schemas import MAX_MATCHES, MatchOptions
 from service.stages import elapsed_ms
 
@@ -36,11 +36,10 @@ class Candidate:
 class Matcher:
     """The decision over the nearest postings of each set of shared views. Called from the event loop."""
 
-    def __init__(self, index: Index, decision: Decision, fingerprint: str, *, threads: int, metrics: Metrics) -> None:
-        self._index, self._decision, self._fingerprint, self._metrics = index, decision, fingerprint, metrics
-        self.lane: Lane[Callable[[], list[Hit]], list[Hit]] = Lane(
-            "search", run_calls, metrics, workers=threads, max_batch=1, ms_per_unit=5.0
-        )
+    def __init__(self, index: Index, decision: Decision, fingerprint: str, workers: Workers) -> None:
+        self._index, self._decision, self._fingerprint = index, decision, fingerprint
+        self._metrics = workers.metrics
+        self.lane: Lane[Callable[[], list[Hit]], list[Hit]] = Lane("search", run_calls, workers, ms_per_unit=5.0)
 
     async def match(
         self, query: Candidate | Posting, options: MatchOptions, exclude: Collection[str], offset: int = 0

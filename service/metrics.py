@@ -8,6 +8,7 @@ from prometheus_client.registry import Collector
 
 from index.postings import Written
 from service.problems import INTERNAL, PROBLEMS
+from service.stages import spend
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 _SIZES = (1, 2, 4, 8, 16)
@@ -25,9 +26,10 @@ class Metrics:
         self._duration = Histogram(
             "kembar_request_seconds", "From head to end of answer.", ["route"], buckets=_SECONDS, registry=registry
         )
-        self.stage_seconds = Histogram(
+        self._stage_seconds = Histogram(
             "kembar_stage_seconds", "Time in each stage.", ["stage"], buckets=_SECONDS, registry=registry
         )
+        self.dropped = Counter("kembar_dropped", "Jobs that left a queue undone.", ["lane"], registry=registry)
         self.batch_sizes = Histogram("kembar_batch_size", "Run together.", ["lane"], buckets=_SIZES, registry=registry)
         self.problems = Counter("kembar_problems", "Problems answered.", ["type"], registry=registry)
         self.matches = Histogram("kembar_matches", "Matches per answer.", buckets=_MATCHES, registry=registry)
@@ -44,6 +46,11 @@ class Metrics:
         known = method if method in _METHODS else "other"
         self._requests.labels(route, known, f"{status // 100}xx").inc()
         self._duration.labels(route).observe(seconds)
+
+    def stage(self, name: str, seconds: float) -> None:
+        """A request spent this time in a stage: for the histogram, and for its own `Server-Timing`."""
+        self._stage_seconds.labels(name).observe(seconds)
+        spend(name, seconds)
 
     def write(self, done: Written | bool) -> None:
         """A write was acknowledged: what it did, or of a delete whether the posting was there."""

@@ -4,14 +4,15 @@ import tempfile
 from pathlib import Path
 
 from service.answers import Check, Readiness
+from service.jobs import Priority
 from service.services import Services
 
 
 def readiness_of(services: Services) -> Readiness:
     """Look at each part, with a small write to the disk; without it the service is "degraded": reads go on."""
     admission, index = services.admission, services.index
-    faults = [f"{lane.name}: {lane.fault}" for lane in admission.lanes if lane.fault is not None]
-    backlog, most = admission.backlog_ms(), admission.max_queued_ms
+    faults = [f"{lane.name}: {lane.fault}" for lane in services.workers.lanes if lane.fault is not None]
+    backlog, most = admission.backlog_ms(Priority.QUERY), admission.max_queued_ms
     checks = {
         "admission": Check(not admission.draining, "stopping" if admission.draining else "open"),
         "bundle": Check(True, f"{services.bundle.fingerprint}, golden examples encoded at the start"),

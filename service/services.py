@@ -7,6 +7,7 @@ from starlette.requests import Request
 
 from index.index import Index
 from service.admission import Admission, BulkGate
+from service.batcher import Workers
 from service.bundle.bundle import Bundle
 from service.catalogue import Catalogue
 from service.encoding import PostingEncoder
@@ -20,6 +21,7 @@ class Services:
 
     bundle: Bundle
     index: Index
+    workers: Workers
     encoder: PostingEncoder
     catalogue: Catalogue
     matcher: Matcher

@@ -27,7 +27,7 @@ class Settings(BaseSettings):
     bundle: Path = Field(default=Path("bundles/demo"), description="directory of the bundle")
     threads: int = Field(default=0, ge=0, le=256, description="processor threads; 0 takes what the cgroup grants")
     stored_picture_side: int = Field(default=512, ge=0, le=4096, description="pixels of pictures kept; 0 keeps none")
-    max_queued_ms: int = Field(default=1_000, ge=1, description="milliseconds of waiting work from which calls get 503")
+    max_queued_ms: int = Field(default=400, ge=1, description="milliseconds of waiting work from which calls get 503")
     upload_budget_mib: int = Field(default=256, ge=16, description="memory for bodies being received, in all")
     stop_seconds: int = Field(default=10, ge=1, description="how long a stop waits for accepted requests")
     log_level: LogLevel = Field(default=LogLevel.INFO, description="least severe log line that is written")

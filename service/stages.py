@@ -3,7 +3,8 @@
 import time
 from contextvars import ContextVar
 
-QUEUE = "queue"  # the waiting for a worker, summed over all lanes; the other stages are the lanes
+# Besides the lanes: the receiving of a body, the waiting for a worker summed over all lanes, a durable write.
+READ, QUEUE, WRITE = "read", "queue", "write"
 _started: ContextVar[float] = ContextVar("started")
 _spent: ContextVar[dict[str, float]] = ContextVar("spent")
 

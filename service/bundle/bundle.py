@@ -49,7 +49,11 @@ class Bundle:
 
 
 def load_bundle(path: Path, *, threads: int) -> Bundle:
-    """Verify a bundle and open its encoders, each on so many threads. Raises DamagedBundle and GoldenMismatch."""
+    """
+    Verify a bundle and open its encoders: one core a call, and a wide way for pictures on up to so many threads.
+
+    Raises DamagedBundle and GoldenMismatch.
+    """
     digests = verify_seal(path)
     manifest = read_document(path / MANIFEST, MANIFEST_ADAPTER)
     if missing := {View.IMAGE, View.TITLE} - set(manifest.encoders):
@@ -68,7 +72,7 @@ def load_bundle(path: Path, *, threads: int) -> Bundle:
         manifest=manifest,
         fingerprint=f"sha256:{digest_of(path / SUMS)}",
         image=ImageEncoder(path / image.file, image, threads=threads),
-        title=TitleEncoder(path / title.file, title, tokenizer, threads=threads),
+        title=TitleEncoder(path / title.file, title, tokenizer, threads=1),
         lexical=None if lexical is None else read_lexical(path / lexical.file),
         decision=Decision(manifest.weights, manifest.decisions, manifest.gallery_size),
     )

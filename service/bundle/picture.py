@@ -92,6 +92,8 @@ def _flattened(image: Image.Image, decode_side: int) -> Image.Image:
     """RGB on white, shrunk; in bands, so that no second picture of full size is ever held."""
     room = min(image.size) // decode_side
     factor = max(factor for factor in (1, 2, 4, 8) if factor <= max(room, 1))
+    if factor == 1 and image.mode == "RGB" and not image.has_transparency_data:
+        return image  # most JPEGs, which were shrunk while they were decoded
     flat = Image.new("RGB", (-(-image.width // factor), -(-image.height // factor)))
     rows = max(_BAND_PIXELS // image.width // 8, 1) * 8  # a multiple of every factor, so that no block is split
     for top in range(0, image.height, rows):
@@ -123,7 +125,7 @@ def _eight_bits(band: Image.Image) -> Image.Image:
 
 def picture_tensor(image: Image.Image, spec: PictureSpec) -> NDArray[np.uint8]:
     """Squeeze the whole picture into (height, width, 3) uint8 RGB, averaging over what each new pixel covers."""
-    return np.array(image.resize((spec.width, spec.height), Image.Resampling.BILINEAR), dtype=np.uint8)
+    return np.asarray(image.resize((spec.width, spec.height), Image.Resampling.BILINEAR))
 
 
 def stored_picture(image: Image.Image, longest_side: int) -> bytes:

@@ -7,7 +7,7 @@ from starlette.responses import Response
 from index.postings import Posting
 from service import openapi
 from service.answers import EmbeddingsAnswer, json_answer
-from service.batcher import Priority
+from service.jobs import Priority
 from service.matcher import Candidate
 from service.posting_ids import path_id
 from service.requests import FORM, JSON, from_form_or_json, from_json, from_query, no_query
@@ -29,7 +29,8 @@ async def match(request: Request) -> Response:
     no_query(request)
     services = services_of(request)
     wanted = await from_form_or_json(request, MatchRequest)
-    query = await _encoded(services, wanted)
+    vectors = await services.encoder.vectors_to_match(wanted.image, wanted.title, services.matcher.lane)
+    query = Candidate(None, wanted.title, {}, vectors)
     return json_answer(await services.matcher.match(query, wanted, wanted.exclude))
 
 

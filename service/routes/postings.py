@@ -12,10 +12,10 @@ from index.index import Index
 from index.postings import Posting
 from service import openapi
 from service.answers import MatchAnswer, Page, PostingAnswer, WrittenAnswer, json_answer
-from service.batcher import Priority
 from service.bundle.picture import thumbnail
 from service.bundle.views import in_order
 from service.catalogue import Stored
+from service.jobs import Priority
 from service.matcher import Candidate
 from service.posting_ids import cursor_of, path_id
 from service.requests import FORM, JSON, etag, from_form, from_json, from_query, no_query, precondition_of

@@ -37,7 +37,8 @@ def start_app(tmp_path: Path, bundle: Bundle) -> Iterator[StartApp]:
     started: list[TestClient] = []
 
     def start(**settings: object) -> TestClient:
-        app = build_app(Settings(data_dir=tmp_path / "data", threads=2, **settings), lambda *_: bundle)
+        given = {"data_dir": tmp_path / "data", "threads": 2} | settings
+        app = build_app(Settings(**given), lambda *_: bundle)
         client = TestClient(app, raise_server_exceptions=False)
         client.__enter__()
         started.append(client)

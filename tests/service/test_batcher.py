@@ -1,15 +1,18 @@
 """Lanes: nobody waits without need, one bad item fails alone, a dead worker is heard of."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
+from contextvars import Context
 
 import pytest
 
-from service.batcher import Done, Lane, Priority
+from service.batcher import Lane, Workers
 from service.bundle.errors import ImageMalformed
 from service.errors import Draining, WorkerDied
+from service.jobs import Done, Priority, enter
 from service.metrics import Metrics
 
 Run = Callable[[Sequence[int]], Sequence[int]]
@@ -32,11 +35,17 @@ class Doubling:
 
 @contextmanager
 def lane_of(run: Run, *, workers: int = 1, max_batch: int = 4) -> Iterator[Lane[int, int]]:
-    lane = Lane("test", run, Metrics(), workers=workers, max_batch=max_batch, ms_per_unit=10.0)
+    with working(workers) as found:
+        yield Lane("test", run, found, max_batch=max_batch, ms_per_unit=10.0)
+
+
+@contextmanager
+def working(cores: int) -> Iterator[Workers]:
+    workers = Workers(cores, Metrics())
     try:
-        yield lane
+        yield workers
     finally:
-        lane.close()
+        workers.close()
 
 
 def submit(lane: Lane[int, int], *items: int, priority: Priority = Priority.QUERY) -> list[Future[Done[int]]]:
@@ -130,7 +139,7 @@ def test_a_dead_worker_fails_its_callers_and_is_replaced(caplog: pytest.LogCaptu
         assert [record.message for record in caplog.records] == ["a worker died"]
         assert results(submit(lane, 7)) == [7]
         assert lane.fault is None
-        assert lane.backlog_ms() == 0
+        assert lane.work_ms() == 0
 
 
 def test_queries_overtake_bulk_loads_but_not_for_ever() -> None:
@@ -160,28 +169,28 @@ def test_who_gives_up_leaves_the_queue() -> None:
         gone.cancel()
         run.let.release(2)
         assert results([*first, kept]) == [2, 6]
-        assert lane.backlog_ms() == 0
+        assert lane.work_ms() == 0
     assert run.batches == [[1], [3]]
 
 
 def test_the_backlog_is_the_cost_of_what_waits_and_runs() -> None:
-    """Waiting work is estimated in milliseconds, shared by the workers; it is nothing when all is done."""
+    """Work is estimated in milliseconds of one core; it is nothing when all is done."""
     run = Doubling()
     with lane_of(run, workers=2, max_batch=1) as lane:
         futures = submit(lane, 1, 2, 3, 4)
-        assert lane.backlog_ms() == pytest.approx(4 * 10.0 / 2)
+        assert lane.work_ms() == pytest.approx(4 * 10.0)
         run.let.release(4)
         results(futures)
         assert lane.waiting == 0
-        assert lane.backlog_ms() == 0
+        assert lane.work_ms() == 0
 
 
 def test_what_another_lane_will_pass_on_counts_too() -> None:
     """An item that is expected is waiting work; one that never comes is forgotten."""
     with lane_of(lambda items: items) as lane:
-        with lane.expecting(3.0):
-            assert lane.backlog_ms() == pytest.approx(30.0)
-        assert lane.backlog_ms() == 0
+        with lane.expecting(3.0, Priority.QUERY):
+            assert lane.work_ms() == pytest.approx(30.0)
+        assert lane.work_ms() == 0
 
 
 def test_the_cost_is_measured() -> None:
@@ -191,9 +200,82 @@ def test_the_cost_is_measured() -> None:
         for _ in range(60):
             results(submit(lane, 1))
         last = submit(lane, 0)
-        assert lane.backlog_ms() < 5.0
+        assert lane.work_ms() < 5.0
         held.let.release()
         results(last)
+
+
+def test_begun_work_is_finished_first() -> None:
+    """The second stage of an earlier request goes before the first stage of a later one, whatever came when."""
+    ran: list[str] = []
+    held = Doubling()
+    with working(1) as workers:
+        first: Lane[str, None] = Lane(
+            "first", lambda names: [ran.append(name) for name in names], workers, ms_per_unit=1.0
+        )
+        second: Lane[str, None] = Lane(
+            "second", lambda names: [ran.append(name) for name in names], workers, ms_per_unit=1.0
+        )
+        busy = Lane("busy", held, workers, ms_per_unit=1.0).submit(0, 1.0, Priority.QUERY)
+        assert held.entered.acquire(timeout=10)
+
+        def earlier() -> list[Future[Done[None]]]:
+            enter()
+            later = Context().run(first.submit, "first of the later", 1.0, Priority.QUERY)
+            return [later, second.submit("second of the earlier", 1.0, Priority.QUERY)]
+
+        futures = Context().run(earlier)
+        held.let.release()
+        for future in (busy, *futures):
+            future.result(timeout=10)
+    assert ran == ["second of the earlier", "first of the later"]
+
+
+def test_what_a_query_overtakes_does_not_count() -> None:
+    """The backlog of a query leaves additions and bulk loads out, that of an addition bulk loads; cores share it."""
+    run = Doubling()
+    with working(2) as workers:
+        lane = Lane("test", run, workers, ms_per_unit=10.0)
+        futures = [
+            *submit(lane, 1),
+            *submit(lane, 2, 3, priority=Priority.ADDITION),
+            *submit(lane, 4, 5, 6, 7, priority=Priority.BULK),
+        ]
+        assert [workers.backlog_ms(one) for one in Priority] == [5.0, 15.0, 35.0]
+        run.let.release(7)
+        results(futures)
+        assert workers.backlog_ms() == 0
+
+
+def test_a_batch_takes_idle_cores() -> None:
+    """Where a lane can run wide it does, as long as the cores it takes would be idle; its work counts every core."""
+    wide, held = Doubling(), Doubling()
+    with working(2) as workers:
+        lane: Lane[int, int] = Lane("test", lambda items: [-1], workers, ms_per_unit=10.0, wide=(2, wide))
+        wide.let.release()
+        assert results(submit(lane, 1)) == [2]
+        busy = Lane("busy", held, workers, ms_per_unit=1.0).submit(0, 1.0, Priority.QUERY)
+        assert held.entered.acquire(timeout=10)
+        assert results(submit(lane, 1)) == [-1]
+        held.let.release()
+        busy.result(timeout=10)
+
+
+def test_how_long_the_oldest_waits() -> None:
+    """The age is of what still waits: who gave up is not in it, nor in the length of the queue."""
+    run = Doubling()
+    with lane_of(run) as lane:
+        first = submit(lane, 1)
+        assert run.entered.acquire(timeout=10)
+        assert lane.oldest_s() == 0
+        (gone,) = submit(lane, 2)
+        time.sleep(0.05)
+        (kept,) = submit(lane, 3)
+        assert lane.oldest_s() >= 0.05
+        gone.cancel()
+        assert (lane.oldest_s() < 0.05, lane.waiting) == (True, 1)
+        run.let.release(2)
+        results([*first, kept])
 
 
 def test_closing_finishes_what_is_queued() -> None:

@@ -13,8 +13,8 @@ from index.errors import StorageFailed
 from index.index import Index
 from index.postings import ANY
 from service.app import build_app
-from service.batcher import Priority
 from service.bundle.bundle import Bundle
+from service.jobs import Priority
 from service.schemas import PutRequest
 from service.settings import Settings
 from tests.service.conftest import jpeg
@@ -93,7 +93,7 @@ def test_a_failed_disk_ends_the_service(tmp_path: Path, bundle: Bundle, monkeypa
 
 def test_writers_of_one_id_leave_one_whole_posting(tmp_path: Path, bundle: Bundle) -> None:
     """Row E8: puts and deletes of one id at once, from many: what is left is one of the puts, whole, or nothing."""
-    app = build_app(Settings(data_dir=tmp_path, threads=2), lambda *_: bundle)
+    app = build_app(Settings(data_dir=tmp_path, threads=2, max_queued_ms=60_000), lambda *_: bundle)
     images = [jpeg(number) for number in range(4)]
 
     async def play() -> None:

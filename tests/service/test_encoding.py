@@ -4,18 +4,20 @@ import asyncio
 import io
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from service import encoding
-from service.batcher import Priority
+from service.batcher import Lane, Workers
 from service.bundle.bundle import Bundle
 from service.bundle.errors import ImageMalformed, ImageTruncated
 from service.bundle.picture import decode_picture, picture_tensor
 from service.encoding import PostingEncoder
 from service.errors import Overloaded
+from service.jobs import Priority
 from service.metrics import Metrics
 from tests.service.conftest import jpeg
 
@@ -23,20 +25,20 @@ from tests.service.conftest import jpeg
 @pytest.fixture
 def encoder(bundle: Bundle) -> Iterator[PostingEncoder]:
     """An encoder that always has room."""
-    found = make(bundle, lambda: None)
-    yield found
-    found.close()
+    with working() as workers:
+        yield make(bundle, workers, lambda priority: None)
 
 
-def make(bundle: Bundle, require_room: Callable[[], None]) -> PostingEncoder:
+@contextmanager
+def working() -> Iterator[Workers]:
+    workers = Workers(2, Metrics())
+    yield workers
+    workers.close()
+
+
+def make(bundle: Bundle, workers: Workers, require_room: Callable[[Priority], None]) -> PostingEncoder:
     """An encoder that keeps pictures of at most 64 pixels."""
-    return PostingEncoder(
-        bundle,
-        threads=2,
-        stored_side=64,
-        require_room=require_room,
-        metrics=Metrics(),
-    )
+    return PostingEncoder(bundle, workers, stored_side=64, require_room=require_room)
 
 
 def expected(bundle: Bundle, image: bytes) -> np.ndarray:
@@ -77,7 +79,7 @@ def test_one_bad_picture_among_many_fails_alone(encoder: PostingEncoder, bundle:
             np.testing.assert_array_equal(found["image"], expected(bundle, jpeg(number)))
 
 
-def test_what_is_being_decoded_will_be_encoded(encoder: PostingEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_being_decoded_will_be_encoded(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     """A picture counts as the encoder's waiting work while it is still being decoded."""
     let = threading.Event()
 
@@ -86,29 +88,30 @@ def test_what_is_being_decoded_will_be_encoded(encoder: PostingEncoder, monkeypa
         return decode_picture(data, side)
 
     monkeypatch.setattr(encoding, "decode_picture", slow)
-    _, image_lane, _ = encoder.lanes()
 
-    async def ask() -> None:
+    async def ask(encoder: PostingEncoder, image_lane: Lane[object, object]) -> None:
         calls = [asyncio.create_task(encoder.vectors(jpeg(1), None, Priority.QUERY)) for _ in range(10)]
         await asyncio.sleep(0.05)
-        assert image_lane.backlog_ms() == pytest.approx(10 * 5.0)
+        assert image_lane.work_ms() == pytest.approx(10 * image_lane.ms_per_job)
         let.set()
         await asyncio.gather(*calls)
-        assert image_lane.backlog_ms() == 0
+        assert image_lane.work_ms() == 0
 
-    asyncio.run(ask())
+    with working() as workers:
+        encoder = make(bundle, workers, lambda priority: None)
+        asyncio.run(ask(encoder, next(lane for lane in workers.lanes if lane.name == "image")))
 
 
 def test_who_is_refused_when_there_is_no_room(bundle: Bundle) -> None:
     """Queries and additions are; bulk loads are not, nor is what needs no encoding."""
 
-    def full() -> None:
+    def full(priority: Priority) -> None:
         raise Overloaded("full")
 
-    encoder = make(bundle, full)
-    for priority in (Priority.QUERY, Priority.ADDITION):
-        with pytest.raises(Overloaded):
-            asyncio.run(encoder.vectors(None, "mug", priority))
-    assert asyncio.run(encoder.vectors(None, "mug", Priority.BULK))
-    assert asyncio.run(encoder.to_keep(None, None, Priority.ADDITION)).vectors == {}
-    encoder.close()
+    with working() as workers:
+        encoder = make(bundle, workers, full)
+        for priority in (Priority.QUERY, Priority.ADDITION):
+            with pytest.raises(Overloaded):
+                asyncio.run(encoder.vectors(None, "mug", priority))
+        assert asyncio.run(encoder.vectors(None, "mug", Priority.BULK))
+        assert asyncio.run(encoder.to_keep(None, None, Priority.ADDITION)).vectors == {}

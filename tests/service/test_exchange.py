@@ -4,20 +4,22 @@ import asyncio
 import json
 import logging
 import threading
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
 from index.postings import ANY
 from service.admission import Admission
 from service.app import build_app
-from service.batcher import Priority
 from service.bundle.bundle import Bundle
 from service.bundle.errors import ModelFault
 from service.errors import Draining, Overloaded
+from service.jobs import Priority
 from service.schemas import PutRequest
 from service.settings import Settings
 from tests.service.conftest import StartApp, jpeg
@@ -46,13 +48,37 @@ class Held:
 
 
 def test_an_answer_says_who_made_it_and_how_long_each_stage_took(client: TestClient) -> None:
-    """Request id, model and the five stages are in the headers."""
+    """Request id, model and the stages are in the headers."""
     answer = client.post(MATCHES, files={"image": ("a.jpg", jpeg(1))}, data={"title": "mug"})
     assert answer.headers["model-version"] == answer.json()["model"] == "sha256:fingerprint"
-    stages = dict(part.split(";dur=") for part in answer.headers["server-timing"].split(", "))
-    assert set(stages) == {"decode", "queue", "image", "title", "search"}
-    assert all(float(milliseconds) >= 0 for milliseconds in stages.values())
+    assert set(stages_of(answer)) == {"read", "decode", "queue", "image", "title", "search"}
     assert len(answer.headers["x-request-id"]) == 32
+
+
+def test_the_answers_timings_are_those_of_the_metrics(client: TestClient) -> None:
+    """What `Server-Timing` said of a match and of a put, stage by stage, is what the histograms have of the two."""
+    picture = {"image": ("a.jpg", jpeg(1))}
+    told = Counter[str]()
+    for answer in (
+        client.post(MATCHES, files=picture, data={"title": "mug"}),
+        client.put("/v1/postings/a", files=picture, data={"title": "mug"}),
+    ):
+        told.update(stages_of(answer))
+    (family,) = (one for one in metrics_of(client) if one.name == "kembar_stage_seconds")
+    summed = {s.labels["stage"]: s.value * 1e3 for s in family.samples if s.name.endswith("_sum")}
+    assert set(told) == {"read", "decode", "queue", "image", "title", "search", "write"}
+    assert summed == pytest.approx(told, abs=0.2)
+
+
+def stages_of(answer) -> dict[str, float]:
+    """Milliseconds by stage."""
+    parts = (part.split(";dur=") for part in answer.headers["server-timing"].split(", "))
+    return {stage: float(milliseconds) for stage, milliseconds in parts}
+
+
+def metrics_of(client: TestClient):
+    """What Prometheus would read."""
+    return text_string_to_metric_families(client.get("/metrics").text)
 
 
 @pytest.mark.parametrize(
@@ -100,8 +126,9 @@ def test_a_model_fault_is_not_a_bug(client: TestClient, bundle: Bundle) -> None:
     assert client.get("/readyz").status_code == 200
 
 
-def test_the_callers_deadline(client: TestClient, bundle: Bundle) -> None:
-    """Past X-Request-Timeout-Ms the answer is 504; what was still queued for it is never encoded."""
+def test_the_callers_deadline(start_app: StartApp, bundle: Bundle) -> None:
+    """Past X-Request-Timeout-Ms the answer is 504; what was still queued for it is never encoded, and is counted."""
+    client = start_app(threads=1)
     held = Held(bundle)
     first = threading.Thread(target=client.post, args=(MATCHES,), kwargs={"json": {"title": "first"}})
     first.start()
@@ -112,6 +139,8 @@ def test_the_callers_deadline(client: TestClient, bundle: Bundle) -> None:
     assert (answer.status_code, slug(answer)) == (504, "deadline-passed")
     assert client.post(MATCHES, json={"title": "next"}).status_code == 200
     assert held.titles == ["first", "next"]
+    (family,) = (one for one in metrics_of(client) if one.name == "kembar_dropped")
+    assert {s.labels["lane"]: s.value for s in family.samples if s.name.endswith("_total")}["title"] == 1
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "1.5", "abc", "600001", "9" * 50])
@@ -201,6 +230,42 @@ class Wire:
 
     async def send(self, message: dict[str, object]) -> None:
         self.sent.append(message)
+
+
+def test_a_refusal_does_not_wait_for_the_body(tmp_path, bundle: Bundle) -> None:
+    """An overloaded service answers 503 before a byte of the body is read, takes the rest of it, and then ends."""
+    app = build_app(Settings(data_dir=tmp_path, threads=1, max_queued_ms=1), lambda *_: bundle)
+    order: list[str] = []
+
+    class Noted(Wire):
+        async def receive(self) -> dict[str, object]:
+            order.append("received")
+            return await super().receive()
+
+        async def send(self, message: dict[str, object]) -> None:
+            order.append("sent")
+            await super().send(message)
+
+    async def play() -> Wire:
+        async with app.router.lifespan_context(app) as state:
+            pieces = [{"type": "http.request", "body": bytes(60_000), "more_body": number < 2} for number in range(3)]
+            wire = Noted(*pieces)
+            headers = [(b"content-type", b"multipart/form-data; boundary=x"), (b"content-length", b"180000")]
+            scope = {
+                "type": "http",
+                "method": "POST",
+                "path": MATCHES,
+                "raw_path": MATCHES.encode(),
+                "headers": headers,
+            }
+            with state["services"].matcher.lane.expecting(1_000.0, Priority.QUERY):
+                await app(scope | {"query_string": b"", "state": dict(state)}, wire.receive, wire.send)
+            return wire
+
+    wire = asyncio.run(play())
+    assert (wire.sent[0]["status"], dict(wire.sent[0]["headers"])[b"connection"]) == (503, b"close")
+    assert order == ["sent", "sent", "received", "received", "received", "sent"]
+    assert [message.get("more_body", False) for message in wire.sent[1:]] == [True, False]
 
 
 def test_who_has_gone_leaves_the_queue(tmp_path, bundle: Bundle) -> None:

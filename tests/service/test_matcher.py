@@ -14,6 +14,7 @@ from starlette.testclient import TestClient
 from index.index import Index
 from index.postings import Draft
 from service.answers import MatchAnswer
+from service.batcher import Workers
 from service.bundle.views import Goal, View, view_set_key
 from service.matcher import Candidate, Matcher
 from service.metrics import Metrics
@@ -92,15 +93,9 @@ def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Index,
 
 @pytest.fixture
 def matcher(catalogue: tuple[Index, list[Stored]]) -> Iterator[Matcher]:
-    found = Matcher(
-        catalogue[0],
-        DECISION,
-        "sha256:fingerprint",
-        threads=1,
-        metrics=Metrics(),
-    )
-    yield found
-    found.lane.close()
+    workers = Workers(1, Metrics())
+    yield Matcher(catalogue[0], DECISION, "sha256:fingerprint", workers)
+    workers.close()
 
 
 def match(matcher: Matcher, query: Vectors, options: MatchOptions, exclude: Sequence[str]) -> MatchAnswer:

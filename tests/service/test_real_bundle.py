@@ -12,8 +12,10 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from service.app import create_app
+from service.bundle.bundle import load_bundle
 from service.bundle.errors import DamagedBundle
 from service.bundle.golden import read_golden
+from service.bundle.picture import decode_picture, picture_tensor
 from service.settings import Settings
 from tests.bundle.picture_bytes import encode, photo
 from tests.service.conftest import jpeg
@@ -49,6 +51,18 @@ def test_equal_bytes_match_exactly(client: TestClient) -> None:
     assert (found[0]["posting_id"], found[0]["image_score"], found[0]["title_score"]) == ("p3", 1.0, 1.0)
     stored = client.get("/v1/postings/p3/matches?threshold=-1").json()["matches"]
     assert {match["posting_id"] for match in stored} == {"p0", "p1", "p2", "p4", "p5"}
+
+
+def test_equal_bytes_give_equal_vectors_on_however_many_cores() -> None:
+    """A picture encoded on one thread, on two, and in a batch, has the same vector to the bit."""
+    bundle = load_bundle(DEMO, threads=2)
+    spec = bundle.manifest.picture
+    pictures = [decode_picture(jpeg(number, side=400), spec.decode_side) for number in range(3)]
+    tensors = np.stack([picture_tensor(picture, spec) for picture in pictures])
+    alone = np.concatenate([bundle.image.encode(tensor[None]) for tensor in tensors])
+    wide = np.concatenate([bundle.image.encode_wide(tensor[None]) for tensor in tensors])
+    assert bundle.image.wide_threads == 2
+    np.testing.assert_array_equal(wide, alone)
 
 
 def test_a_resized_and_recompressed_picture_is_nearly_the_same(client: TestClient) -> None:
