@@ -49,7 +49,7 @@ class Committer:
         self._ledger = transaction.ledger
         self._released |= transaction.released
         if transaction.placements:
-            self._parts.flat.apply(transaction.placements)
+            self._parts.sets.apply(transaction.placements, self._ledger.sequence)
             self._parts.quarantine.release(placement.label for placement in transaction.placements)
             self._mark(self._ledger.sequence)
         return outcomes

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from index.errors import PictureNotKept, UnknownPosting
-from index.flat import FlatIndex
 from index.highwater import HighWater
 from index.index import Index
 from index.pictures import Pictures
 from index.postings import Draft, JsonValue, Patch, Scalar
 from index.store import Store
+from index.viewsets import ViewSets
 from tests.index.oracle import DIMENSIONS, WEIGHTS, Known, Vectors, brute_force, carries, patched, unit
 
 _RNG = np.random.default_rng(2)
@@ -73,7 +73,7 @@ MOMENTS: dict[str, tuple[type[Any], str, bool]] = {
     "before pictures": (Pictures, "keep", False),
     "before commit": (Store, "commit", False),
     "before high-water": (HighWater, "write", True),
-    "before FAISS": (FlatIndex, "apply", True),
+    "before FAISS": (ViewSets, "apply", True),
 }
 
 
