@@ -117,7 +117,7 @@ class Upkeep:
     def save(self) -> None:
         """After `stop`: leave snapshots that the next start will not have to add much to."""
         for views, stored in self.sets.current().items():
-            if isinstance(stored, IvfSet) and self._behind(views, stored) > self._snapshot_after(stored) * _AT_CLOSE:
+            if isinstance(stored, IvfSet) and self._is_behind(views, stored, _AT_CLOSE):
                 self._attempt(self._snapshots, self.write_snapshot, views)
 
     def health(self) -> Health:
@@ -141,7 +141,7 @@ class Upkeep:
                 return
             if self._is_outgrown(views, stored):
                 self._attempt(self._builds, self.build, views)
-            elif isinstance(stored, IvfSet) and self._behind(views, stored) > self._snapshot_after(stored):
+            elif isinstance(stored, IvfSet) and self._is_behind(views, stored, 1.0):
                 self._attempt(self._snapshots, self.write_snapshot, views)
 
     def build(self, views: bytes) -> None:
@@ -233,19 +233,22 @@ class Upkeep:
                 break
         exchange.swap(made, rows_of)
 
-    def _behind(self, views: bytes, stored: IvfSet) -> int:
+    def _behind(self, views: bytes, stored: IvfSet) -> int | None:
+        """How many changes of a set its snapshot lacks; None without one."""
         saved = self._saved.get(views)
-        return stored.changes - saved.changes if saved is not None and saved.stored is stored else len(stored)
+        return stored.changes - saved.changes if saved is not None and saved.stored is stored else None
 
-    def _snapshot_after(self, stored: IvfSet) -> float:
-        return max(self.tuning.snapshot_behind, self.tuning.snapshot_share * len(stored))
+    def _is_behind(self, views: bytes, stored: IvfSet, part: float) -> bool:
+        behind, tuning = self._behind(views, stored), self.tuning
+        return behind is None or behind > part * max(tuning.snapshot_behind, tuning.snapshot_share * len(stored))
 
     def _set_health(self, views: bytes, stored: ViewSet) -> SetHealth:
         if not isinstance(stored, IvfSet):
             return SetHealth("flat", len(stored), 0, None, 0)
         saved = self._saved.get(views)
         age_s = None if saved is None else time.time() - saved.written_s
-        return SetHealth("ivf", len(stored), stored.lists, age_s, self._behind(views, stored))
+        behind = self._behind(views, stored)
+        return SetHealth("ivf", len(stored), stored.lists, age_s, len(stored) if behind is None else behind)
 
     def _table(self) -> Table:
         return Table(open_reader(self.directory / DATABASE))
