@@ -310,3 +310,24 @@ def test_a_deleted_posting_never_comes_back(saved_dir: Path, reopen: Reopen, tmp
         crashed.get("p0")
     hits = crashed.search(vectors, k=300, floors=lambda views: -1.0)
     assert "p0" not in {hit.posting.posting_id for hit in hits}
+
+
+def test_a_row_that_a_snapshot_lacks_is_read(
+    saved_dir: Path, reopen: Reopen, postings: dict[str, Known], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that could not be read when the set was built, and can be read again."""
+    index = reopen(saved_dir)
+    original = IvfSet.list_entries
+
+    def without_first(stored: IvfSet, number: int) -> object:
+        labels, codes = original(stored, number)
+        return labels[1:], codes[1:]
+
+    with monkeypatch.context() as patching:
+        patching.setattr(IvfSet, "list_entries", without_first)
+        index._upkeep.write_snapshot(ALL)
+    index.close()
+    index = reopen(saved_dir)
+    assert from_snapshot(index)
+    assert_exact(index, postings)
+    assert sum(index.counts().values()) == len(postings)
