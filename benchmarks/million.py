@@ -321,8 +321,8 @@ def crossing(bench: Bench) -> Figures:
         ivf = IvfSet(fusion, centroids, measure_probes(sample, centroids, fusion, TUNING), size)
         for one in (flat, ivf):
             one.prepare(list(range(size)), halves)()
-        queries = fusion.queries(fusion.rows(halves[:200]), views)
-        asked = [Asked(row[None], frozenset(views), bench.floor(frozenset(views))) for row in queries]
+        floor = bench.floor(frozenset(views))
+        asked = [Asked(row[None], frozenset(views), floor) for row in fusion.rows(halves[:200]) / fusion.total(views)]
         nothing = np.empty(0, dtype=np.int64)
         for name, stored in (("flat", flat), ("ivf", ivf)):
             times = [milliseconds(partial(stored.nearest, one, K, None, nothing))[0] for one in asked]

@@ -26,7 +26,7 @@ from service.bundle.bundle import Bundle
 
 CHUNK = 8_192
 SEED = 97
-DRAWN = 7_500  # postings, in parts of 2,500
+DRAWN = 2_500  # postings, and another part of as many
 KINDS = (("image", "lexical", "title"), ("image",), ("lexical", "title"))
 _SHARES = (0.9, 0.05, 0.05)
 _NEAR = 5

@@ -1,6 +1,6 @@
 """Several views as one vector, so that one inner product is the fused score."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,19 +39,19 @@ class Fusion:
         Args:
             units: unit vectors of views that this set has; the others stay zero and count for nothing.
         """
-        total = sum(self._weights[view] for view in units)
+        total = self.total(units)
         row = np.zeros((1, self.dimension), dtype=np.float64)
         for view, unit in units.items():
             row[0, self._slices[view]] = unit * (np.sqrt(self._weights[view]) / total)
         return row.astype(np.float32)
 
-    def queries(self, rows: NDArray[np.float32], shared: tuple[str, ...]) -> NDArray[np.float32]:
-        """Fused rows (n, dim) as queries with these of their views alone."""
-        asked = np.zeros_like(rows)
-        total = sum(self._weights[view] for view in shared)
-        for view in shared:
-            asked[:, self._slices[view]] = rows[:, self._slices[view]] / np.float32(total)
-        return asked
+    def part(self, view: str) -> slice:
+        """Where a view lies in a row."""
+        return self._slices[view]
+
+    def total(self, shared: Iterable[str]) -> float:
+        """The weight of these views together."""
+        return sum(self._weights[view] for view in shared)
 
     def limits(self) -> NDArray[np.float32]:
         """(dim,): how large a component of a fused row can be, whatever the vectors are."""

@@ -1,7 +1,7 @@
 """Learn the lists of an IVF set from a sample of its postings, and measure how many of them a search has to look at."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -12,9 +12,10 @@ from index.ivf import Probe, Probes, chunks, nearest_centroids
 from index.tuning import Tuning
 
 _SEED = 0
-_FLOORS = (-1.0, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+_FLOORS = (-1.0, *(round(0.3 + 0.05 * step, 2) for step in range(14)))
 _NEIGHBOURS = 20  # of each question
-_FEWEST = 4_000  # neighbours that a number of lists is measured on: where fewer are near enough, the next nearest too
+_MARGIN = 2  # times what was measured on them, because they are few
+_FEWEST = 1_000  # neighbours that a number of lists is measured on: where fewer are near enough, the next nearest too
 _AT_ONCE = 64  # questions
 _MOST_SHARED = 15  # sets of shared views that are measured
 
@@ -57,52 +58,64 @@ def measure_probes(
     How many lists hold enough of a question's near ones, per set of shared views and floor.
 
     Rows of the sample are the questions. Of each one's nearest in the sample it is known in which list they are, and
-    the how manieth this is in the question's own order of lists; of these ranks the `tuning.found` quantile counts,
-    rounded up to a power of the root of two. A floor looks only at neighbours from itself on, since a search for
-    postings that are near needs few lists, whatever else is stored.
+    the how manieth this is in the question's own order of lists; of these ranks the `tuning.found` quantile counts. A
+    floor looks only at neighbours from itself on: those that a search must find are near, and so in few lists, while
+    the twentieth nearest may be anywhere.
 
     Args:
         sample: (m, dim) fused rows in no order.
     """
     views = fusion.views
     subsets = [shared for size in range(1, len(views) + 1) for shared in combinations(views, size)]
-    if tuning.found >= 1 or len(subsets) > _MOST_SHARED:
+    if tuning.found >= 1 or len(subsets) > _MOST_SHARED or len(sample) < 2:
         return {}
     homes = nearest_centroids(sample, centroids)
-    probes = {}
-    for shared in subsets:
-        asked = fusion.queries(sample[-tuning.questions :], shared)  # the first ones were where centroids began
-        found = np.concatenate(list(_neighbours(asked, sample, homes, centroids)), axis=1)
-        scores, ranks = found[:, np.argsort(-found[0])]
-        probes["+".join(shared)] = [_probe(floor, scores, ranks, len(centroids), tuning) for floor in _FLOORS]
+    found: dict[tuple[str, ...], list[NDArray[np.float32]]] = {shared: [] for shared in subsets}
+    asked = min(tuning.questions, len(sample))
+    for chunk in chunks(asked, _AT_ONCE):
+        places = np.arange(chunk.start, chunk.stop) + len(sample) - asked  # the first ones were where centroids began
+        # Once per view, and added up for each set of them.
+        of_rows, of_lists = (_products(sample, places, others, fusion) for others in (sample, centroids))
+        for scores in of_rows.values():
+            scores[np.arange(len(places)), places] = -np.inf  # nobody is his own neighbour
+        for shared, pairs in found.items():
+            pairs.append(_ranked(_fused(of_rows, shared, fusion), _fused(of_lists, shared, fusion), homes))
+    return {"+".join(shared): _probes(np.hstack(pairs), len(centroids), tuning) for shared, pairs in found.items()}
+
+
+def _products(
+    sample: NDArray[np.float32], places: NDArray[np.int64], others: NDArray[np.float32], fusion: Fusion
+) -> dict[str, NDArray[np.float32]]:
+    parts = ((view, fusion.part(view)) for view in fusion.views)
+    return {view: sample[places, part] @ others[:, part].T for view, part in parts}
+
+
+def _fused(products: Mapping[str, NDArray[np.float32]], shared: Sequence[str], fusion: Fusion) -> NDArray[np.float32]:
+    first, *others = (products[view] for view in shared)
+    fused = first.copy()
+    for other in others:
+        fused += other
+    fused /= np.float32(fusion.total(shared))
+    return fused
+
+
+def _ranked(rows: NDArray[np.float32], lists: NDArray[np.float32], homes: NDArray[np.int64]) -> NDArray[np.float32]:
+    """(2, n): scores of each question's nearest, and the ranks of their lists, from 0."""
+    most = min(_NEIGHBOURS, rows.shape[1] - 1)
+    nearest = np.argpartition(rows, -most, axis=1)[:, -most:]
+    own = np.take_along_axis(lists, homes[nearest], axis=1)
+    ranks = (lists[:, None, :] > own[:, :, None]).sum(axis=2)
+    return np.stack([np.take_along_axis(rows, nearest, axis=1).ravel(), ranks.ravel().astype(np.float32)])
+
+
+def _probes(pairs: NDArray[np.float32], lists: int, tuning: Tuning) -> list[Probe]:
+    scores, ranks = pairs[:, np.argsort(-pairs[0])]
+    probes = []
+    for floor in _FLOORS:
+        counted = ranks[: max(int((scores >= floor).sum()), _FEWEST)]
+        needed = _MARGIN * (1 + int(np.quantile(counted, tuning.found, method="higher")))
+        probes.append(Probe(floor, min(needed, lists)))
     return probes
-
-
-def _neighbours(
-    asked: NDArray[np.float32],
-    sample: NDArray[np.float32],
-    homes: NDArray[np.int64],
-    centroids: NDArray[np.float32],
-) -> Iterator[NDArray[np.float32]]:
-    """(2, n): scores of near ones, and the ranks of their lists, from 0. The questions are the last of the sample."""
-    most = min(_NEIGHBOURS, len(sample) - 1)
-    first = len(sample) - len(asked)
-    for chunk in chunks(len(asked), _AT_ONCE):
-        scores = asked[chunk] @ sample.T
-        own_places = np.arange(first + chunk.start, first + chunk.stop)
-        scores[np.arange(len(scores)), own_places] = -np.inf  # nobody is his own neighbour
-        nearest = np.argpartition(-scores, most - 1, axis=1)[:, :most] if most else np.empty((len(scores), 0), int)
-        of_lists = asked[chunk] @ centroids.T
-        own = np.take_along_axis(of_lists, homes[nearest], axis=1)
-        ranks = (of_lists[:, None, :] > own[:, :, None]).sum(axis=2)
-        yield np.stack([np.take_along_axis(scores, nearest, axis=1).ravel(), ranks.ravel().astype(np.float32)])
-
-
-def _probe(floor: float, scores: NDArray[np.float32], ranks: NDArray[np.float32], lists: int, tuning: Tuning) -> Probe:
-    counted = ranks[: max(int((scores >= floor).sum()), _FEWEST)]
-    needed = 1 + (np.quantile(counted, tuning.found, method="higher") if len(counted) else lists)
-    rounded = math.ceil(2 ** (math.ceil(2 * math.log2(needed)) / 2))
-    return Probe(floor, min(rounded, lists))
 
 
 def _units(rows: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -12,7 +12,7 @@ class Tuning:
     lists_per_root: float = 4.0  # times the square root of the postings: so many lists
     points_per_list: int = 40  # what a centroid is learned from
     rounds: int = 6  # of k-means
-    questions: int = 1_024  # stored rows asked, to measure how many lists have to be probed
+    questions: int = 2_048  # stored rows asked, to measure how many lists have to be probed
     found: float = 0.9995  # of the near ones by all lists, so many must be found; 1 probes all lists
     snapshot_behind: int = 10_000  # changes that no snapshot has, when the next one is written; at a close a tenth
     snapshot_share: float = 0.05  # the same as a share of the set, if that is more

@@ -249,12 +249,20 @@ def test_the_error_bound_holds() -> None:
     stored.prepare(list(range(200)), halves.astype(np.float16))()
     seen = []
     for shared in (("image",), ("lexical", "title"), fusion.views):
-        for query in fusion.queries(rows, shared)[::6]:
+        for query in questions(fusion, rows, shared)[::6]:
             asked = Asked(query[None], frozenset(shared), -1.0)
             nearest = stored.nearest(asked, 200, None, np.empty(0, dtype=np.int64))
             off = np.abs(nearest.scores - rows[nearest.labels].astype(np.float64) @ query)
             seen.append(off.max() / stored.error(asked))
     assert 0.2 < max(seen) <= 1
+
+
+def questions(fusion: Fusion, rows: NDArray[np.float32], shared: tuple[str, ...]) -> NDArray[np.float32]:
+    """Fused rows as queries with some of their views."""
+    asked = np.zeros_like(rows)
+    for view in shared:
+        asked[:, fusion.part(view)] = rows[:, fusion.part(view)] / fusion.total(shared)
+    return asked
 
 
 def blobs(rng: np.random.Generator, centres: int, each: int, dimension: int) -> NDArray[np.float32]:
@@ -282,7 +290,7 @@ def test_probes_find_what_all_lists_find() -> None:
     halves = np.hstack([part / np.linalg.norm(part, axis=1, keepdims=True) for part in parts]).astype(np.float16)
     rows = fusion.rows(halves)
     centroids = learn_centroids(rows[:2000], 60, rounds=8)
-    probes = measure_probes(rows[:2000], centroids, fusion, replace(TUNING, questions=500, found=0.99))
+    probes = measure_probes(rows[:2000], centroids, fusion, replace(TUNING, questions=500, found=0.95))
     assert set(probes) == {"image", "title", "image+title"}
     stored = IvfSet(fusion, centroids, probes, 1)
     stored.prepare(list(range(len(rows))), halves)()
@@ -291,11 +299,11 @@ def test_probes_find_what_all_lists_find() -> None:
     for shared, measured in probes.items():
         assert [probe.lists for probe in measured] == sorted((probe.lists for probe in measured), reverse=True)
         found = total = 0
-        for query in fusion.queries(rows[3000:3200], tuple(shared.split("+"))):
+        for query in questions(fusion, rows[3000:3200], tuple(shared.split("+"))):
             asked = Asked(query[None], frozenset(shared.split("+")), -1.0)
             nothing = np.empty(0, dtype=np.int64)
             right = set(everything.nearest(asked, 20, None, nothing).labels.tolist())
             found += len(right & set(stored.nearest(asked, 20, None, nothing).labels.tolist()))
             total += len(right)
-        assert found / total > 0.98
-        assert stored.to_probe(asked) < 60
+        assert found / total > 0.97
+    assert stored.to_probe(Asked(asked.row, frozenset(fusion.views), 0.9)) < 20
