@@ -1,8 +1,12 @@
 """Inverted files: what they find, how they come to be and go, while the index serves."""
 
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -307,3 +311,32 @@ def test_probes_find_what_all_lists_find() -> None:
             total += len(right)
         assert found / total > 0.97
     assert stored.to_probe(Asked(asked.row, frozenset(fusion.views), 0.9)) < 20
+
+
+def test_a_child_ends_with_its_parent(data_dir: Path) -> None:
+    """Killed while another process trains for it: that one is gone a moment later."""
+    code = f"""
+import numpy as np
+from dataclasses import replace
+from pathlib import Path
+from pathlib import Path
+from index.index import Index
+from tests.index.test_index_ivf import TINY, WEIGHTS, WIDE, catalogue, fill
+tuning = replace(TINY, process_from=0, pause_s=0.01, rounds=10**6)
+index = Index.open(Path({str(data_dir)!r}), encoder_id="one", dimensions=WIDE, weights=WEIGHTS, tuning=tuning)
+fill(index, catalogue(300, seed=1))
+while index._upkeep._child._process is None:
+    pass
+print(index._upkeep._child._process.pid, flush=True)
+index._upkeep._thread.join()
+"""
+    root, pipe = Path(__file__).parents[2], subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", code], stdout=pipe, text=True, cwd=root) as parent:
+        assert parent.stdout is not None
+        child = Path("/proc") / parent.stdout.readline().strip()
+        assert child.exists()
+        parent.kill()
+    deadline = time.monotonic() + 20
+    while child.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not child.exists()
