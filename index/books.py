@@ -4,7 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from index.errors import RowsMissing
-from index.store import Ledger, Store
+from index.store import Store
+from index.table import Ledger
 
 _CURE = "restore a backup, or start with --accept-loss to go on with what is there"
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias, TypeVar
 
 from index.errors import CorruptRow, IndexFault, StorageFailed, UnknownPosting
-from index.flat import Placement
 from index.postings import ANY, Precondition, Written
 from index.rows import Content, Row
-from index.store import Ledger, Store
+from index.store import Store
+from index.table import Ledger
+from index.viewsets import Placement
 
 T = TypeVar("T")
 
@@ -28,7 +29,7 @@ class Transaction:
         """Run one write in a savepoint of its own: if it fails, it fails alone and leaves no trace."""
         trial = Transaction(self.store, self.ledger)
         try:
-            with self.store.faults(), self.store.connection:
+            with self.store.attempt():
                 result = operation(trial)
         except IndexFault as fault:
             if isinstance(fault, StorageFailed) or not self.store.in_transaction:
@@ -105,7 +106,7 @@ class Transaction:
         label = self.store.label(posting_id)
         self.store.remove_unread([label])
         self.placements.append(Placement(label))
-        self.ledger = replace(self.store.recount(), sequence=self.ledger.sequence + 1)
+        self.ledger = replace(self.store.recount_quickly(), sequence=self.ledger.sequence + 1)
 
 
 Operation: TypeAlias = Callable[[Transaction], T]

@@ -13,7 +13,7 @@ from index.highwater import HIGH_WATER
 from index.opening import Parts
 
 logger = logging.getLogger(__name__)
-CHECKPOINT_FRAMES = 4_000  # of 4 KiB: bounds the log that a restart reads; more would make syncs of the database rarer
+CHECKPOINT_FRAMES = 2_000  # of 8 KiB: bounds the log that a restart reads; more would make syncs of the database rarer
 
 
 class Committer:
@@ -49,7 +49,7 @@ class Committer:
         self._ledger = transaction.ledger
         self._released |= transaction.released
         if transaction.placements:
-            self._parts.flat.apply(transaction.placements)
+            self._parts.sets.apply(transaction.placements, self._ledger.sequence)
             self._parts.quarantine.release(placement.label for placement in transaction.placements)
             self._mark(self._ledger.sequence)
         return outcomes

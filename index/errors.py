@@ -17,6 +17,8 @@ What can go wrong with an index.
         ├── RowsMissing        acknowledged rows are not there any more
         └── DatabaseDamaged    SQLite cannot read its own file (also raised while reading)
 
+Two stand apart, since no caller ever hears of them: SnapshotUnusable, and ChildFailed.
+
 Messages give expected, got and what to do, and never quote a title, an id or metadata.
 """
 
@@ -79,3 +81,11 @@ class RowsMissing(CannotOpen):
 
 class DatabaseDamaged(CannotOpen):
     """SQLite cannot read its own file."""
+
+
+class SnapshotUnusable(Exception):
+    """A snapshot is damaged, or was made with something else; nothing depends on it."""
+
+
+class ChildFailed(Exception):
+    """The process that trains or verifies ended before it was done; it is tried again later."""

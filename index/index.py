@@ -5,13 +5,18 @@ from collections.abc import Collection, Mapping
 from concurrent.futures import Future
 from pathlib import Path
 
+from index.changes import Transaction
 from index.commit import Committer
 from index.errors import PictureNotKept, StorageFailed, StorageFull
 from index.opening import Parts, open_parts
 from index.postings import ANY, Draft, Hit, Patch, Posting, Precondition, Scalar, UnitVector, Written
 from index.rows import Content, half_vectors, json_bytes, pack_vectors, tag, to_posting, unpack_vectors
+from index.scrub import Verdict, repair
 from index.search import Floors, Question, Searcher
-from index.store import Binding
+from index.snapshot import Identity
+from index.table import Binding
+from index.tuning import TUNING, Tuning
+from index.upkeep import Health, Upkeep
 from index.writer import Writer
 
 
@@ -23,12 +28,17 @@ class Index:
     a killed process and a power cut, and every answer that begins from then on knows of it.
     """
 
-    def __init__(self, parts: Parts, dimensions: Mapping[str, int], weights: Mapping[str, float]) -> None:
+    def __init__(self, path: Path, parts: Parts, identity: Identity, tuning: Tuning) -> None:
         """Called by `open`."""
+        dimensions, weights = identity.dimensions, identity.weights
         self._parts, self._dimensions = parts, dimensions
-        self._searcher = Searcher(parts.flat, parts.reader, parts.quarantine, dimensions, weights)
+        self._searcher = Searcher(parts.sets, parts.reader, parts.quarantine, dimensions, weights)
         self._committer = Committer(parts)
         self._writer = Writer(self._committer)
+        self._upkeep = Upkeep(
+            path, parts.sets, parts.quarantine, identity, tuning, parts.snapshots, repair=self._repair
+        )
+        self._upkeep.start()
         self._closing = threading.Lock()
         self._parts.resources.callback(self._finish)
 
@@ -41,6 +51,7 @@ class Index:
         dimensions: Mapping[str, int],
         weights: Mapping[str, float],
         accept_loss: bool = False,
+        tuning: Tuning = TUNING,
     ) -> "Index":
         """
         Open or create the index in a directory, and own the directory until `close`.
@@ -50,6 +61,8 @@ class Index:
             dimensions: per view, the length of its vectors.
             weights: per view, positive; used in searching only, so others may be given at the next start.
             accept_loss: go on although acknowledged rows are missing.
+            tuning: when a view set is held in which way; answers do not depend on it, but for a few that an inverted
+                file misses.
 
         Raises:
             CannotOpen: see the tree in `index.errors`; nothing was changed.
@@ -57,8 +70,8 @@ class Index:
             StorageFull, StorageFailed: the disk does not take what an open index needs.
         """
         binding = Binding(encoder_id, dict(sorted(dimensions.items())))
-        parts = open_parts(path, binding, weights, accept_loss=accept_loss)
-        return cls(parts, binding.dimensions, dict(weights))
+        parts = open_parts(path, binding, weights, tuning, accept_loss=accept_loss)
+        return cls(path, parts, Identity(encoder_id, binding.dimensions, dict(weights)), tuning)
 
     def put(self, draft: Draft, precondition: Precondition = ANY) -> "Future[Written]":
         """
@@ -180,7 +193,7 @@ class Index:
 
     def counts(self) -> Mapping[str, int]:
         """How many postings are served, by their view set: `{"image+title": 10}`."""
-        return self._parts.flat.counts(without=self._parts.quarantine.labels())
+        return self._parts.sets.counts(without=self._parts.quarantine.labels())
 
     def quarantined(self) -> int:
         """How many rows were found damaged and are not served."""
@@ -191,15 +204,29 @@ class Index:
         """Why writes fail at present: None, a full disk (until a write succeeds) or a failed one (for good)."""
         return self._writer.fault
 
+    def health(self) -> Health:
+        """Of each view set its kind, size and snapshot, and how the work in the background stands."""
+        return self._upkeep.health()
+
     def close(self) -> None:
         """Finish accepted writes, leave everything in the database file, give the directory back. Idempotent."""
         with self._closing:
             self._parts.resources.close()
 
     def _finish(self) -> None:
+        self._upkeep.stop()
         self._writer.close()
         if not isinstance(self._writer.fault, StorageFailed):
+            self._upkeep.save()
             self._committer.close()
+
+    def _repair(self, verdict: Verdict) -> None:
+        def mend(transaction: Transaction) -> None:
+            agree = {"indexes_agree": verdict.indexes_agree, "tags_agree": verdict.tags_agree}
+            repair(transaction.store, self._parts.quarantine, **agree)
+            transaction.released.update(map(bytes.fromhex, verdict.unused_pictures))
+
+        self._writer.submit(mend).result()
 
 
 def _tags(where: Mapping[str, Scalar] | None) -> frozenset[str]:

@@ -3,14 +3,15 @@
 import logging
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Set
+from contextlib import closing
 from hashlib import blake2b
 from pathlib import Path
 
 import apsw
 
-from index.errors import CorruptRow, DatabaseDamaged, PictureNotKept
+from index.errors import CorruptRow, DatabaseDamaged, PictureNotKept, StorageFailed
 from index.faults import sqlite_faults
-from index.sqlite import open_database
+from index.sqlite import open_database, open_reader
 
 DATABASE = "pictures.sqlite"
 APPLICATION_ID = 0x4B4D4249  # "KMBI"
@@ -110,6 +111,16 @@ def stored_pictures(connection: apsw.Connection) -> Iterator[tuple[bytes, bool]]
     """Every stored picture's digest, and whether it is as it was written."""
     for image_digest, checksum, picture in connection.execute("SELECT image_digest, checksum, picture FROM picture"):
         yield image_digest, _intact(image_digest, checksum, picture)
+
+
+def stored_digests(directory: Path) -> set[bytes]:
+    """The digests of all pictures of an open index, by a connection of its own; none where the file is damaged."""
+    try:
+        with closing(open_reader(directory / DATABASE)) as connection, sqlite_faults(connection, DATABASE):
+            return {digest for (digest,) in connection.execute("SELECT image_digest FROM picture")}
+    except (DatabaseDamaged, StorageFailed):
+        logger.exception("the file of pictures is damaged in part; postings match on")
+        return set()
 
 
 def load_picture(connection: apsw.Connection, image_digest: bytes) -> bytes:

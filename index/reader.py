@@ -14,7 +14,7 @@ from index.faults import sqlite_faults
 from index.quarantine import Quarantine
 from index.rows import Row
 from index.sqlite import open_reader
-from index.store import BY_ID, BY_LABELS, DATABASE
+from index.table import BY_ID, BY_LABELS, DATABASE
 
 
 class Reader:
@@ -58,12 +58,26 @@ class Reader:
             found = (connection.execute(query, (posting_id,)).get for posting_id in posting_ids)
             return [label for label in found if label is not None]
 
-    def labels_with(self, tags: Collection[str]) -> NDArray[np.int64]:
-        """The labels that carry all of these tags; at least one tag."""
-        query = " INTERSECT ".join(["SELECT label FROM tag WHERE tag = ?"] * len(tags))
+    def labels_with(self, tags: Collection[str], most: int) -> NDArray[np.int64]:
+        """The labels that carry all of these tags, but no more than so many; at least one tag."""
+        counted = "SELECT count(*) FROM (SELECT 1 FROM tag WHERE tag = ? LIMIT ?)"
+        also = "EXISTS (SELECT 1 FROM tag AS other WHERE other.tag = ? AND other.label = tag.label)"
+        query = " AND ".join(["SELECT label FROM tag WHERE tag = ?", *[also] * (len(tags) - 1)]) + " LIMIT ?"
         with self._lease() as connection:
-            rows = connection.execute(query, tuple(tags)).fetchall()
+            if len(tags) > 1:  # the rarest first: each of its labels is looked up among the others'
+                tags = sorted(tags, key=lambda tag: int(connection.execute(counted, (tag, most)).get))
+            rows = connection.execute(query, (*tags, most)).fetchall()
         return np.array([label for (label,) in rows], dtype=np.int64)
+
+    def labels_among(self, labels: NDArray[np.int64], tags: Collection[str]) -> NDArray[np.int64]:
+        """Those of the labels that carry all of these tags."""
+        query = "SELECT label FROM tag WHERE tag = ? AND label IN carray(?)"
+        with self._lease() as connection:
+            for tag in tags:
+                if len(labels):
+                    rows = connection.execute(query, (tag, apsw.carray(labels))).fetchall()
+                    labels = np.array([label for (label,) in rows], dtype=np.int64)
+        return labels
 
     def close(self) -> None:
         """Close the idle connections; one in use closes when its call ends."""

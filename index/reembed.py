@@ -9,15 +9,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from index.books import check_high_water, check_ledger
+from index.directory import sync_path
 from index.errors import CannotOpen, CorruptRow, IndexFault, RowsMissing, StorageFull
 from index.faults import file_faults, sqlite_faults
 from index.highwater import recorded_mark
-from index.opening import stopped_store, sync_path
+from index.opening import stopped_store
 from index.pictures import DATABASE as PICTURES
 from index.pictures import load_picture, open_pictures
 from index.postings import UnitVector
 from index.rows import Row, half_vectors, pack_vectors
-from index.store import DATABASE, Binding, Store
+from index.store import Store
+from index.table import DATABASE, Binding
 
 FOLDER = "reembed"  # in the data directory; holds the second database
 logger = logging.getLogger(__name__)

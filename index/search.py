@@ -3,21 +3,23 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import groupby, islice
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from index.flat import FlatIndex, FlatSet
+from index.flat import Asked
 from index.postings import Hit, Posting
 from index.quarantine import Quarantine
 from index.reader import Reader
 from index.rows import tags_of, to_posting
 from index.scoring import cosine, fuse, unit_float64
+from index.viewsets import ViewSet, ViewSets
 
 _SPARE = 32  # asked of FAISS beyond `k`, so that near ties at the end seldom need a second search
 _ATTEMPTS = 5
-_ROUNDING = 2e-6  # of the cosines and of their fusion, with room
-_FLOAT32_LOSS = 2.0**-23  # per dimension, the worst that products of unit vectors and their sum can lose
+_NARROW = 0.05  # a filter that keeps such a share of the postings, or fewer, is answered from them alone
+_FEW = 20_000  # or so many: they are read in 4 ms
 
 Floors = Callable[[frozenset[str]], float]
 
@@ -34,10 +36,27 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Searcher:
-    """Answers as brute force over the stored rows would, ties included. Thread-safe."""
+class Filter:
+    """
+    The labels that a filter keeps, where they are few enough to look at each; else they are asked for one by one.
 
-    flat: FlatIndex
+    `labels` is None for a wide filter, and for none: then `tags` is empty.
+    """
+
+    tags: frozenset[str]
+    labels: NDArray[np.int64] | None
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether some of FAISS's answers have to be left out."""
+        return bool(self.tags) and self.labels is None
+
+
+@dataclass(frozen=True, slots=True)
+class Searcher:
+    """Answers as brute force over the stored rows would, ties included, but for what FAISS misses. Thread-safe."""
+
+    sets: ViewSets
     reader: Reader
     quarantine: Quarantine
     dimensions: Mapping[str, int]
@@ -58,63 +77,76 @@ class Searcher:
 
     def _look(self, question: Question) -> tuple[list[Hit], bool]:
         units = {view: unit_float64(half) for view, half in question.query.items()}
-        within = self.reader.labels_with(question.tags) if question.tags else None
+        kept = self._filter(question.tags)
         excluded = self.reader.labels_of(question.exclude) if question.exclude else []
         without = np.array([*excluded, *self.quarantine.labels()], dtype=np.int64)
-        proposed: dict[int, float] = {}
-        with self.flat.reading() as sets:
-            for flat in sets:
-                shared = {view: unit for view, unit in units.items() if view in flat.views}
+        proposed: dict[int, Proposal] = {}
+        with self.sets.reading() as sets:
+            for stored in sets:
+                shared = {view: unit for view, unit in units.items() if view in stored.fusion.views}
                 if shared:
-                    proposed |= _contenders(flat, shared, question, within, without)
+                    proposed |= self._contenders(stored, shared, question, kept, without)
         hits = []
         as_proposed = 0
         for row in self.reader.rows(list(proposed)):
             posting = to_posting(row, self.dimensions)
             if _wanted(posting, question):
                 hits.append(self._scored(posting, units))
-                as_proposed += abs(hits[-1].score - proposed[row.label]) <= _error(len(row.content.vectors) // 2)
+                as_proposed += abs(hits[-1].score - proposed[row.label].score) <= proposed[row.label].error
         return _ranked(hits, question), as_proposed == len(proposed)
+
+    def _filter(self, tags: frozenset[str]) -> Filter:
+        if not tags:
+            return Filter(tags, None)
+        stored = sum(map(len, self.sets.current().values()))
+        most = max(_FEW, int(stored * _NARROW))
+        labels = self.reader.labels_with(tags, most + 1)
+        return Filter(tags, labels if len(labels) <= most else None)
+
+    def _contenders(
+        self,
+        stored: ViewSet,
+        shared: Mapping[str, NDArray[np.float64]],
+        question: Question,
+        kept: Filter,
+        without: NDArray[np.int64],
+    ) -> "dict[int, Proposal]":
+        """
+        All postings of one view set that can be in the answer: their labels and FAISS's scores.
+
+        The answer holds at most `k`, and at most one below the floor. So of FAISS's list only a head counts, and what
+        could belong to it: everything within twice FAISS's error of its last score. Asks for more while the list ends
+        before that.
+        """
+        floor = question.floors(frozenset(shared))
+        asked = Asked(stored.fusion.query(shared), frozenset(shared), floor, kept.is_wide)
+        error = stored.error(asked)
+        fetch = question.k + _SPARE
+        while True:
+            nearest = stored.nearest(asked, fetch, kept.labels, without)
+            is_all = len(nearest.scores) < fetch
+            lowest = nearest.scores[-1] if len(nearest.scores) else -np.inf
+            if kept.is_wide:
+                nearest = nearest.only(self.reader.labels_among(nearest.labels, kept.tags))
+            scores = nearest.scores
+            head = min(question.k, int((scores >= floor - error).sum()) + 1, len(scores))
+            cut = scores[head - 1] - 2 * error if head else -np.inf
+            if is_all or lowest < cut:
+                near = scores >= cut
+                labels = nearest.labels[near].tolist()
+                return {label: Proposal(float(score), error) for label, score in zip(labels, scores[near], strict=True)}
+            fetch *= 4
 
     def _scored(self, posting: Posting, units: Mapping[str, NDArray[np.float64]]) -> Hit:
         scores = {view: cosine(posting.vectors[view], unit) for view, unit in units.items() if view in posting.vectors}
         return Hit(posting, scores, fuse(scores, self.weights))
 
 
-def _contenders(
-    flat: FlatSet,
-    shared: Mapping[str, NDArray[np.float64]],
-    question: Question,
-    within: NDArray[np.int64] | None,
-    without: NDArray[np.int64],
-) -> dict[int, float]:
-    """
-    All postings of one view set that can be in the answer: their labels and FAISS's scores.
+class Proposal(NamedTuple):
+    """FAISS's score of a posting, and how far it may lie from the exact one."""
 
-    The answer holds at most `k`, and at most one below the floor. So of FAISS's list only a head counts, and what
-    could belong to it: everything within twice FAISS's error of its last score. Asks for more while the list ends
-    before that.
-    """
-    floor = question.floors(frozenset(shared))
-    error = _error(flat.dimension)
-    row = flat.fused_query(shared)
-    fetch = question.k + _SPARE
-    while True:
-        nearest = flat.nearest(row, fetch, within, without)
-        scores = nearest.scores
-        head = min(question.k, int((scores >= floor - error).sum()) + 1, len(scores))
-        if not head:
-            return {}
-        cut = scores[head - 1] - 2 * error
-        if len(scores) < fetch or scores[-1] < cut:
-            near = scores >= cut
-            return dict(zip(nearest.labels[near].tolist(), scores[near].tolist(), strict=True))
-        fetch *= 4
-
-
-def _error(dimension: int) -> float:
-    """How far FAISS's float32 score may lie from the exact one, which is made of rounded parts."""
-    return _ROUNDING + dimension * _FLOAT32_LOSS
+    score: float
+    error: float
 
 
 def _wanted(posting: Posting, question: Question) -> bool:

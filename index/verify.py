@@ -9,18 +9,19 @@ from pathlib import Path
 import apsw
 
 from index.books import check_high_water, check_ledger
-from index.errors import DatabaseDamaged, RowsMissing
+from index.errors import DatabaseDamaged, RowsMissing, SnapshotUnusable
 from index.faults import sqlite_faults
-from index.flat import FlatIndex
 from index.highwater import recorded_mark
 from index.opening import stopped_store
 from index.pictures import DATABASE as PICTURES
 from index.pictures import open_pictures, stored_pictures
 from index.quarantine import Quarantine
 from index.reembed import FOLDER
-from index.refill import Filled, refill
-from index.store import DATABASE as POSTINGS
-from index.store import Binding, Store
+from index.scrub import Scrubbed, scrub
+from index.snapshot import SUFFIX, open_snapshot
+from index.store import Store
+from index.table import DATABASE as POSTINGS
+from index.table import Binding
 
 _MOST_LINES = 20
 
@@ -31,7 +32,7 @@ class Damage(StrEnum):
     DATABASE = "database"  # SQLite finds its own file damaged; a start may be refused
     ROWS_MISSING = "rows-missing"  # acknowledged rows are gone; a start is refused
     ROW = "row"  # one posting does not match its checksum; it is not served
-    DERIVED = "derived"  # the index of ids or the tags; the next start rebuilds them
+    DERIVED = "derived"  # an index, the tags or a snapshot of FAISS; the next start makes them anew
     PICTURE = "picture"  # one picture does not match its checksum; it is not served
     ORPHAN = "orphan"  # a picture that no posting has; the next start removes it
     UNFINISHED = "unfinished"  # a reembed was broken off; the same command goes on, or its folder may be deleted
@@ -68,18 +69,17 @@ def check_directory(path: Path) -> CheckReport:
     quarantine = Quarantine()
     with stopped_store(path) as store, store.faults():
         binding = store.binding() or Binding("", {})
-        flat = FlatIndex(binding.dimensions, dict.fromkeys(binding.dimensions, 1.0))
         findings = _integrity(store.connection, POSTINGS)
-        filled = refill(store, flat, quarantine)
-        findings += _check_postings(path, store, filled, sorted(quarantine.labels()))
+        found = scrub(store, quarantine, lambda batch: None)
+        findings += _check_postings(path, store, found, sorted(quarantine.labels()))
         postings = store.recount().postings
-        pictures, more = _check_pictures(path, filled.image_digests)
+        pictures, more = _check_pictures(path, found.image_digests)
     if (path / FOLDER).is_dir():
         more.append(Finding(Damage.UNFINISHED, FOLDER, "left by a reembed: run it again, or delete this folder"))
     return CheckReport(binding.encoder_id, postings, pictures, (*findings, *more))
 
 
-def _check_postings(path: Path, store: Store, filled: Filled, damaged: Sequence[int]) -> Iterator[Finding]:
+def _check_postings(path: Path, store: Store, found: Scrubbed, damaged: Sequence[int]) -> Iterator[Finding]:
     for label in damaged:
         yield Finding(Damage.ROW, POSTINGS, f"row {label}, posting {store.id_of(label)}")
     try:
@@ -87,10 +87,16 @@ def _check_postings(path: Path, store: Store, filled: Filled, damaged: Sequence[
         check_ledger(store, len(damaged))
     except RowsMissing as fault:
         yield Finding(Damage.ROWS_MISSING, POSTINGS, str(fault))
-    if not filled.ids_agree:
-        yield Finding(Damage.DERIVED, POSTINGS, "the index of ids disagrees with the rows")
-    if not filled.tags_agree:
+    if not found.indexes_agree:
+        yield Finding(Damage.DERIVED, POSTINGS, "an index of the table disagrees with the rows")
+    if not found.tags_agree:
         yield Finding(Damage.DERIVED, POSTINGS, "the tags disagree with the rows")
+    for file in sorted(path.glob(f"*{SUFFIX}")):
+        try:
+            with open_snapshot(file) as snapshot:
+                snapshot.verify()
+        except SnapshotUnusable as exc:
+            yield Finding(Damage.DERIVED, file.name, f"the snapshot is damaged: {exc}")
 
 
 def _check_pictures(path: Path, in_use: Set[bytes] | None) -> tuple[int, list[Finding]]:

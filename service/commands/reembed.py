@@ -19,7 +19,7 @@ from index.errors import IndexFault, StorageFull
 from index.reembed import Move, Original, StoppedIndex, Survey
 from index.rows import to_posting
 from index.scoring import cosine, unit_float64
-from index.store import Binding
+from index.table import Binding
 from service.bundle.bundle import Bundle, load_bundle
 from service.bundle.errors import BundleError, ModelFault, PostingError
 from service.bundle.picture import decode_picture, picture_tensor

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from index.index import Index
+from index.tuning import TUNING, Tuning
 from tests.index.oracle import DIMENSIONS, WEIGHTS
 
 OpenIndex = Callable[..., Index]
@@ -38,8 +39,16 @@ def open_index(data_dir: Path) -> Iterator[OpenIndex]:
         weights: Mapping[str, float] = WEIGHTS,
         encoder_id: str = "sha256:one",
         accept_loss: bool = False,
+        tuning: Tuning = TUNING,
     ) -> Index:
-        index = Index.open(path, encoder_id=encoder_id, dimensions=dimensions, weights=weights, accept_loss=accept_loss)
+        index = Index.open(
+            path,
+            encoder_id=encoder_id,
+            dimensions=dimensions,
+            weights=weights,
+            accept_loss=accept_loss,
+            tuning=tuning,
+        )
         opened.append(index)
         return index
 

@@ -3,14 +3,21 @@
 import random
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from index.index import Index
 from index.postings import Draft
+from index.tuning import TUNING
 from tests.index.oracle import DIMENSIONS, WEIGHTS, Vectors, random_vectors
 
+# As small and as busy as can be: what is trained, exchanged and snapshot is so all the time.
+BUSY = replace(
+    TUNING, ivf_from=3, found=1.0, retrain_factor=1.2, snapshot_behind=4, snapshot_share=0.0, pause_s=0.001, retry_s=0.0
+)
+TUNINGS = {"safe": TUNING, "unsafe": TUNING, "busy": BUSY}
 THREADS = 8
 IDS_PER_THREAD = 5
 
@@ -47,8 +54,10 @@ def write(index: Index, thread: int, first_version: int, say: threading.Lock) ->
 
 
 def main() -> None:
-    """Arguments: the directory, the version to begin with, and `unsafe` to show what is lost without fsync."""
-    index = Index.open(Path(sys.argv[1]), encoder_id="sha256:one", dimensions=DIMENSIONS, weights=WEIGHTS)
+    """Arguments: the directory, the version to begin with, and one of TUNINGS; `unsafe` is without fsync."""
+    tuning = TUNINGS[sys.argv[3]]
+    path = Path(sys.argv[1])
+    index = Index.open(path, encoder_id="sha256:one", dimensions=DIMENSIONS, weights=WEIGHTS, tuning=tuning)
     if sys.argv[3] == "unsafe":
         index._committer._store.connection.execute("PRAGMA synchronous = NORMAL")
     say = threading.Lock()

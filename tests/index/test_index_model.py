@@ -4,6 +4,8 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +15,16 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from index import snapshot, upkeep
 from index.errors import PictureNotKept, UnknownPosting
-from index.flat import FlatIndex
 from index.highwater import HighWater
 from index.index import Index
+from index.ivf import IvfSet
 from index.pictures import Pictures
 from index.postings import Draft, JsonValue, Patch, Scalar
 from index.store import Store
+from index.tuning import TUNING
+from index.viewsets import Exchange, ViewSets
 from tests.index.oracle import DIMENSIONS, WEIGHTS, Known, Vectors, brute_force, carries, patched, unit
 
 _RNG = np.random.default_rng(2)
@@ -73,8 +78,20 @@ MOMENTS: dict[str, tuple[type[Any], str, bool]] = {
     "before pictures": (Pictures, "keep", False),
     "before commit": (Store, "commit", False),
     "before high-water": (HighWater, "write", True),
-    "before FAISS": (FlatIndex, "apply", True),
+    "before FAISS": (ViewSets, "apply", True),
 }
+
+
+# The same for the work in the background, which changes nothing that a caller sees.
+UPKEEP_MOMENTS: dict[str, tuple[Any, str]] = {
+    "before the rows after a snapshot are read": (upkeep, "restore"),
+    "before what changed meanwhile is brought over": (Exchange, "catch_up"),
+    "before the swap": (Exchange, "swap"),
+    "inside a snapshot": (IvfSet, "list_entries"),
+    "after a snapshot's rename": (snapshot, "sync_path"),
+}
+# Inverted files from three postings on. All lists are looked at, so answers are exact.
+TINY = replace(TUNING, ivf_from=3, found=1.0, pause_s=3600.0, retry_s=0.0)
 
 
 class IndexMachine(RuleBasedStateMachine):
@@ -91,7 +108,7 @@ class IndexMachine(RuleBasedStateMachine):
         self.index = self.opened()
 
     def opened(self) -> Index:
-        return Index.open(self.path, encoder_id="one", dimensions=DIMENSIONS, weights=self.weights)
+        return Index.open(self.path, encoder_id="one", dimensions=DIMENSIONS, weights=self.weights, tuning=TINY)
 
     @rule(posting_id=ids, posting=postings())
     def put(self, posting_id: str, posting: Known) -> None:
@@ -190,6 +207,45 @@ class IndexMachine(RuleBasedStateMachine):
             self.path = copies[0]
             self.index = self.opened()
 
+    @rule()
+    def look_after(self) -> None:
+        self.index._upkeep.look()
+        assert self.index.health().verified
+        self.assert_upkeep_is_well()
+
+    @rule()
+    def retrain(self) -> None:
+        for views in list(self.index._parts.sets.current()):
+            self.index._upkeep.build(views)
+
+    @rule()
+    def write_snapshots(self) -> None:
+        for views in list(self.index._parts.sets.current()):
+            self.index._upkeep.write_snapshot(views)
+
+    @rule(moment=st.sampled_from(sorted(UPKEEP_MOMENTS)), posting_id=ids, posting=st.none() | postings())
+    def write_inside_upkeep(self, moment: str, posting_id: str, posting: Known | None) -> None:
+        write = partial(self.put, posting_id, posting) if posting else partial(self.delete, posting_id)
+        with once_at(*UPKEEP_MOMENTS[moment if moment != "inside a snapshot" else "before the swap"], write):
+            self.retrain()
+            self.write_snapshots()
+
+    @rule(moment=st.sampled_from(sorted(UPKEEP_MOMENTS)))
+    def crash_inside_upkeep(self, moment: str) -> None:
+        copies: list[Path] = []
+        with once_at(*UPKEEP_MOMENTS[moment], lambda: copies.append(self.photograph())):
+            self.retrain()
+            self.write_snapshots()
+        if copies:
+            self.index.close()
+            self.path = copies[0]
+            self.index = self.opened()
+
+    def assert_upkeep_is_well(self) -> None:
+        """Nothing was given up on the way."""
+        health = self.index.health()
+        assert (health.builds_failed, health.snapshots_failed) == (0, 0)
+
     @invariant()
     def counts_agree(self) -> None:
         if not hasattr(self, "index"):
@@ -241,13 +297,20 @@ class IndexMachine(RuleBasedStateMachine):
 def interrupted(moment: str, photograph: Callable[[], None]) -> Iterator[None]:
     """Take one photograph of the directory inside the writer thread, when it comes to this moment."""
     owner, name, _ = MOMENTS[moment]
-    original = getattr(owner, name)
-    taken: list[None] = []
+    with once_at(owner, name, photograph):
+        yield
 
-    def wrapper(self: object, *arguments: object) -> object:
-        if not taken:
-            taken.append(photograph())
-        return original(self, *arguments)
+
+@contextmanager
+def once_at(owner: Any, name: str, act: Callable[[], None]) -> Iterator[None]:
+    """Do something once, before this function of a class or module is called the next time."""
+    original = getattr(owner, name)
+    waiting = [act]
+
+    def wrapper(*arguments: object) -> object:
+        if waiting:
+            waiting.pop()()
+        return original(*arguments)
 
     with pytest.MonkeyPatch.context() as patching:
         patching.setattr(owner, name, wrapper)

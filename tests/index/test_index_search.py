@@ -5,8 +5,10 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
-from index import flat as flat_module
+from index.flat import Asked, FlatSet
+from index.fusion import Fusion
 from index.index import Index
+from index.ivf import IvfSet
 from index.postings import Draft
 from tests.index.conftest import OpenIndex
 from tests.index.oracle import Known, Vectors, brute_force, random_vectors, unit
@@ -216,23 +218,32 @@ def test_a_search_needs_a_view_and_a_place(open_index: OpenIndex) -> None:
         index.search({"title": unit(np.random.default_rng(0), 4)}, k=0, floors=lambda views: 0.0)
 
 
-def test_rows_stay_dense_and_right_through_growth_and_removal() -> None:
-    """Whatever is put, overwritten and removed, the set answers for exactly what is left."""
+@pytest.mark.parametrize("kind", ["flat", "ivf"])
+def test_a_set_answers_for_exactly_what_is_left(kind: str) -> None:
+    """Whatever is put, overwritten and removed, through growth too, nothing else is found and nothing is missed."""
     rng = np.random.default_rng(6)
-    flat = flat_module.FlatSet(("title",), {"title": 8}, {"title": 1.0})
+    fusion = Fusion(("title",), {"title": 8}, {"title": 1.0})
+    centroids = np.stack([unit(rng, 8) for _ in range(7)])
+    stored = FlatSet(fusion) if kind == "flat" else IvfSet(fusion, centroids, {}, 1)
     expected: dict[int, np.typing.NDArray[np.float32]] = {}
     for _ in range(2_000):
         label = int(rng.integers(300))
+        stored.remove([label, label + 1_000])
         if rng.random() < 0.4:
-            flat.remove(label)
             expected.pop(label, None)
         else:
-            row = unit(rng, 8)
-            flat.reserve(1)
-            flat.put([label], row[None])
-            expected[label] = row
-    query = unit(rng, 8)
-    nearest = flat.nearest(query[None], 400, None, np.empty(0, dtype=np.int64))
-    order = sorted(expected, key=lambda label: -float(expected[label] @ query))
-    assert nearest.labels.tolist() == order
-    np.testing.assert_allclose(nearest.scores, [expected[label] @ query for label in order], atol=1e-6)
+            row = unit(rng, 8).astype(np.float16)
+            stored.prepare([label], row[None])()
+            expected[label] = (row / np.linalg.norm(row.astype(np.float64))).astype(np.float32)
+        assert len(stored) == len(expected)
+        assert (label in stored) == (label in expected)
+    asked = Asked(unit(rng, 8)[None], frozenset({"title"}), -1.0)
+    without = np.array([3, 4, 5])
+    nearest = stored.nearest(asked, 400, None, without)
+    scores = {label: float(row @ asked.row[0]) for label, row in expected.items() if label not in without}
+    assert set(nearest.labels.tolist()) == set(scores)
+    assert np.all(np.diff(nearest.scores) <= 0)
+    error = stored.error(asked)
+    np.testing.assert_allclose(nearest.scores, [scores[label] for label in nearest.labels.tolist()], atol=error)
+    within = np.array(sorted(scores)[:40])
+    assert set(stored.nearest(asked, 400, within, without).labels.tolist()) == set(within.tolist())

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from index.errors import DatabaseDamaged, StorageFailed, StorageFull
-from index.flat import FlatIndex
 from index.highwater import HighWater
 from index.postings import Draft, Written
 from index.rows import Row
 from index.store import Store
+from index.viewsets import ViewSets
 from tests.index.conftest import OpenIndex
 from tests.index.oracle import DIMENSIONS, random_vectors
 
@@ -150,7 +150,7 @@ def test_a_failed_fsync_stops_all_writing(data_dir: Path, open_index: OpenIndex)
 
 
 @pytest.mark.parametrize(
-    ("owner", "name"), [(FlatIndex, "apply"), (Store, "write_ledger"), (Store, "commit"), (HighWater, "write")]
+    ("owner", "name"), [(ViewSets, "apply"), (Store, "write_ledger"), (Store, "commit"), (HighWater, "write")]
 )
 def test_a_bug_in_the_writer_fails_its_callers(
     open_index: OpenIndex, monkeypatch: pytest.MonkeyPatch, owner: type, name: str

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from index.errors import UnknownPosting
-from index.flat import FlatIndex, Placement
+from index.flat import Asked
 from index.postings import Draft, Written
 from index.rwlock import ReadersWriterLock
 from index.store import Store
+from index.viewsets import Placement, ViewSets
 from tests.index.conftest import OpenIndex
 from tests.index.oracle import DIMENSIONS, WEIGHTS, Known, Vectors, brute_force, random_vectors, unit
 
@@ -152,25 +153,25 @@ def test_a_posting_that_changes_its_views_is_never_missed(open_index: OpenIndex)
 def test_a_row_that_moves_during_a_search_is_not_missed() -> None:
     """Rows jump to the end when replaced and into gaps when others go; a search beside that finds each all the same."""
     rng = np.random.default_rng(5)
-    flat = FlatIndex({"title": 128}, {"title": 1.0})
+    sets = ViewSets({"title": 128}, {"title": 1.0})
     query = unit(rng, 128)
     resting = set(range(10_000, 10_010))
-    flat.apply([placement(label, unit(rng, 128)) for label in range(10_000)])
-    flat.apply([placement(label, query) for label in resting])
+    sets.apply([placement(label, unit(rng, 128)) for label in range(10_000)], 0)
+    sets.apply([placement(label, query) for label in resting], 0)
     done = threading.Event()
 
     def churn() -> None:
         for number in range(2_000):
-            flat.apply([placement(10_000 + number % 10, query)])  # it is the last row now
-            flat.apply([Placement(number, b"", None)])  # and fills this gap, near the front
-            flat.apply([placement(number, -query)])
+            sets.apply([placement(10_000 + number % 10, query)], 0)  # it is the last row now
+            sets.apply([Placement(number, b"", None)], 0)  # and fills this gap, near the front
+            sets.apply([placement(number, -query)], 0)
         done.set()
 
     def look() -> None:
         nothing = np.empty(0, dtype=np.int64)
         while not done.is_set():
-            with flat.reading() as (only,):
-                found = only.nearest(query[None], 10, None, nothing)
+            with sets.reading() as (only,):
+                found = only.nearest(Asked(query[None], frozenset({"title"}), -1.0), 10, None, nothing)
             assert resting == set(found.labels.tolist())
 
     together(churn, look)

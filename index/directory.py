@@ -1,4 +1,4 @@
-"""One process owns a data directory, for as long as it lives."""
+"""A data directory: made durably, and owned by one process for as long as it lives."""
 
 import fcntl
 import os
@@ -39,6 +39,26 @@ def own_directory(directory: Path) -> Iterator[None]:
             yield
         finally:
             os.ftruncate(descriptor, 0)
+    finally:
+        os.close(descriptor)
+
+
+def make_directory(path: Path) -> None:
+    """Make the directory, if it is not there; raises DirectoryUnusable."""
+    if path.is_dir():
+        return
+    try:
+        path.mkdir(parents=True, exist_ok=True)  # another may have made it this moment
+        sync_path(path.parent)
+    except OSError as exc:
+        raise DirectoryUnusable(f"cannot make the directory {path}: {exc.strerror}; choose another place") from exc
+
+
+def sync_path(path: Path) -> None:
+    """Bring a file, or the names of files in a directory, to the disk; raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
