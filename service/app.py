@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.routing import Match
 
 from index.index import Index
+from index.upkeep import SetHealth
 from service import openapi
 from service.admission import Admission, BulkGate
 from service.batcher import Workers
@@ -115,7 +116,34 @@ def _watch(services: Services) -> None:
         "lane",
         lambda: {one.name: one.work_ms() / 1e3 for one in lanes},
     )
+    _watch_index(metrics, index)
     metrics.watch("kembar_ready", "1 where a check of /readyz is well.", "check", lambda: _well(services))
+
+
+def _watch_index(metrics: Metrics, index: Index) -> None:
+    def by_set(read: Callable[[SetHealth], float | None]) -> Callable[[], Mapping[str, float]]:
+        def values() -> Mapping[str, float]:
+            known = {name: read(one) for name, one in index.health().sets.items()}
+            return {name: value for name, value in known.items() if value is not None}
+
+        return values
+
+    def upkeep() -> Mapping[str, float]:
+        health = index.health()
+        return {
+            "built": health.builds_done,
+            "build-failed": health.builds_failed,
+            "building": health.building,
+            "snapshot": health.snapshots_done,
+            "snapshot-failed": health.snapshots_failed,
+            "unverified": not health.verified,
+        }
+
+    metrics.watch("kembar_index_lists", "Of an inverted file; 0 where flat.", "view_set", by_set(lambda one: one.lists))
+    metrics.watch("kembar_index_behind", "Changes after the snapshot.", "view_set", by_set(lambda one: one.rows_behind))
+    age = by_set(lambda one: one.snapshot_age_s if one.lists else 0.0)  # a flat set needs none
+    metrics.watch("kembar_index_snapshot_age_seconds", "Of the newest snapshot.", "view_set", age)
+    metrics.watch("kembar_index_upkeep", "Background work: so often, or 1 where so now.", "work", upkeep)
 
 
 def _well(services: Services) -> Mapping[str, float]:

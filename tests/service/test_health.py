@@ -50,6 +50,9 @@ def test_what_is_counted(client: TestClient) -> None:
     assert found['kembar_stage_seconds_count{stage="search"}'] == 1
     assert found['kembar_batch_size_count{lane="title"}'] == 2
     assert found['kembar_index_postings{view_set="title"}'] == 1
+    assert found['kembar_index_lists{view_set="title"}'] == 0
+    assert found['kembar_index_behind{view_set="title"}'] == 0
+    assert found['kembar_index_upkeep{work="build-failed"}'] == 0
     assert found['kembar_queue_length{lane="title"}'] == 0
     assert found['kembar_problems_total{type="title-empty"}'] == 1
 
