@@ -21,16 +21,20 @@ from pathlib import Path
 
 import faiss
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.load import Load, closed_loop
 from benchmarks.online_catalogue import Sources, bulk_lines, fill, match_calls, put_calls, read_sources, stored_calls
 from benchmarks.raw_pipeline import CORES, Raw, best_throughput, raw_pipeline, single_costs
 from benchmarks.real_catalogue import resident_mib, served
 from benchmarks.report import write_report
+from index.training import list_count
+from index.tuning import TUNING
 from service.bundle.bundle import Bundle, load_bundle
 
 CACHE = Path(".cache/online")
 CLIENTS, WRITERS = 32, 16
+PROBED = 8  # lists, what `benchmarks.million` says of all views at the learned thresholds
 BULK_LINES = 300
 
 
@@ -105,13 +109,27 @@ def starting(bundle: Path) -> Iterator[Row]:
 
 
 def bare_catalogue(bundle: Bundle, postings: int) -> faiss.Index:
-    """As many vectors of the same length; exact search takes no notice of what is in them."""
+    """As many vectors in as many lists as the index would have; what is in them does not change what a search costs."""
     rng, dimension = np.random.default_rng(0), sum(bundle.dimensions.values())
-    index = faiss.IndexFlatIP(dimension)
+    if postings < TUNING.ivf_from:
+        index = faiss.IndexFlatIP(dimension)
+    else:
+        lists = list_count(postings, TUNING)
+        coarse = faiss.IndexFlatIP(dimension)
+        index = faiss.IndexIVFScalarQuantizer(
+            coarse, dimension, lists, faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT, False
+        )
+        index.cp.niter, index.nprobe = 1, PROBED
+        index.train(unit_rows(rng, 2 * lists, dimension))
     for first in range(0, postings, 10_000):
-        rows = rng.standard_normal((min(10_000, postings - first), dimension), dtype=np.float32)
-        index.add(rows / np.linalg.norm(rows, axis=1, keepdims=True))
+        index.add(unit_rows(rng, min(10_000, postings - first), dimension))
     return index
+
+
+def unit_rows(rng: np.random.Generator, count: int, dimension: int) -> NDArray[np.float32]:
+    """(count, dimension), in every direction alike."""
+    rows = rng.standard_normal((count, dimension), dtype=np.float32)
+    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True))
 
 
 def one_client(raw: Raw, port: int, matches: list[bytes], stored: list[bytes], seconds: float) -> Iterator[Row]:

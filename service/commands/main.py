@@ -1,5 +1,6 @@
 """The `kembar` command: one subcommand per module, imported when it is used."""
 
+import os
 import sys
 from importlib import import_module
 from typing import Any
@@ -22,6 +23,11 @@ COMMANDS = {
 }
 
 
+# Of the libraries under numpy and FAISS: their own threads go on spinning after each small product, on the cores that
+# decoding and encoders need. Sixteen writers got 1.5 times as many postings in without (docs/decisions/0010).
+THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
+
+
 class Commands(click.Group):
     """Finds a subcommand by its name in `COMMANDS`."""
 
@@ -33,6 +39,8 @@ class Commands(click.Group):
         """The subcommand of this name, or None."""
         if cmd_name not in COMMANDS:
             return None
+        for variable in THREADS:
+            os.environ.setdefault(variable, "1")
         module, _, name = COMMANDS[cmd_name][0].partition(":")
         command = getattr(import_module(module), name)
         return command if isinstance(command, click.Command) else None

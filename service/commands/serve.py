@@ -1,6 +1,7 @@
 """`kembar serve`: the service, on one address, with one bundle and one data directory."""
 
 import json
+import sys
 from collections.abc import Callable
 
 import click
@@ -14,6 +15,9 @@ from service.commands.exits import CannotGoOn
 from service.commands.server import Hooks, listen, run
 from service.logs import configure_logs
 from service.settings import Settings
+
+# Encoders work outside of the interpreter and come back to it; by default they may wait 5 ms for it each time.
+SWITCH_SECONDS = 0.0005
 
 
 def _setting_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -45,6 +49,7 @@ def serve(as_json: bool, **given: str | bool | None) -> None:
         faults = [f"--{str(fault['loc'][0]).replace('_', '-')}: {fault['msg']}" for fault in exc.errors()]
         raise click.UsageError("; ".join(faults)) from exc
     configure_logs(settings.log_level)
+    sys.setswitchinterval(SWITCH_SECONDS)
     with listen(settings.host, settings.port) as listener:
         app = create_app(settings)
         admission: Admission = app.state.admission

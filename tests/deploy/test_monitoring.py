@@ -21,7 +21,9 @@ BOARD = json.loads((DEPLOY / "grafana/dashboards/kembar.json").read_text())
 PANELS = [panel for panel in BOARD["panels"] if panel["type"] != "row"]
 RULES = [rule for group in yaml.safe_load((DEPLOY / "alerts.yml").read_text())["groups"] for rule in group["rules"]]
 ALERTS = [rule for rule in RULES if "alert" in rule]
-RUNBOOK = "the-service-is-down not-ready disk-full storage-damaged overloaded slow server-errors wrong-matches queue index"
+RUNBOOK = (
+    "the-service-is-down not-ready disk-full storage-damaged overloaded slow server-errors wrong-matches queue index"
+)
 EXPRESSIONS = (
     [target["expr"] for panel in PANELS for target in panel["targets"]]
     + [note["expr"] for note in BOARD["annotations"]["list"]]
