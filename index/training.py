@@ -15,7 +15,7 @@ _SEED = 0
 _FLOORS = (-1.0, *(round(0.3 + 0.05 * step, 2) for step in range(14)))
 _NEIGHBOURS = 20  # of each question
 _MARGIN = 2  # times what was measured on them, because they are few
-_FEWEST = 1_000  # neighbours that a number of lists is measured on: where fewer are near enough, the next nearest too
+_FEWEST = 10_000  # neighbours that a number of lists is measured on: where fewer are near enough, the next nearest too
 _AT_ONCE = 64  # questions
 _MOST_SHARED = 15  # sets of shared views that are measured
 
