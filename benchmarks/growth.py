@@ -129,7 +129,8 @@ def answer_by_kembar(
             Index.open(Path(folder), encoder_id=bundle.manifest.encoder_id, dimensions=dimensions, weights=weights)
         ) as index,
     ):
-        matcher = Matcher(index, bundle.decision, bundle.fingerprint, Workers(1, Metrics()))
+        workers = Workers(1, Metrics())
+        matcher = Matcher(index, bundle.decision, bundle.fingerprint, workers)
         for start, size in zip((0, *sizes), sizes, strict=False):
             rows = tqdm(range(start, size), desc=f"storing {size}", unit="posting", disable=None)
             for write in [index.put(_draft(catalogue, row)) for row in rows]:
@@ -137,7 +138,7 @@ def answer_by_kembar(
             for goal in GOALS:
                 answers = asyncio.run(_ask(matcher, asked, MatchOptions(goal=goal)))
                 found[goal.value, size] = count(answers, queries, catalogue)
-        matcher.lane.close()
+        workers.close()
     return found
 
 

@@ -15,7 +15,6 @@ _SEED = 0
 _FLOORS = (-1.0, *(round(0.3 + 0.05 * step, 2) for step in range(14)))
 _NEIGHBOURS = 20  # of each question
 _MARGIN = 2  # times what was measured on them, because they are few
-_FEWEST = 10_000  # neighbours that a number of lists is measured on: where fewer are near enough, the next nearest too
 _AT_ONCE = 64  # questions
 _MOST_SHARED = 15  # sets of shared views that are measured
 
@@ -112,7 +111,7 @@ def _probes(pairs: NDArray[np.float32], lists: int, tuning: Tuning) -> list[Prob
     scores, ranks = pairs[:, np.argsort(-pairs[0])]
     probes = []
     for floor in _FLOORS:
-        counted = ranks[: max(int((scores >= floor).sum()), _FEWEST)]
+        counted = ranks[: max(int((scores >= floor).sum()), tuning.near)]
         needed = _MARGIN * (1 + int(np.quantile(counted, tuning.found, method="higher")))
         probes.append(Probe(floor, min(needed, lists)))
     return probes

@@ -294,7 +294,7 @@ def test_probes_find_what_all_lists_find() -> None:
     halves = np.hstack([part / np.linalg.norm(part, axis=1, keepdims=True) for part in parts]).astype(np.float16)
     rows = fusion.rows(halves)
     centroids = learn_centroids(rows[:2000], 60, rounds=8)
-    probes = measure_probes(rows[:2000], centroids, fusion, replace(TUNING, questions=500, found=0.95))
+    probes = measure_probes(rows[:2000], centroids, fusion, replace(TUNING, questions=500, near=1_000, found=0.95))
     assert set(probes) == {"image", "title", "image+title"}
     stored = IvfSet(fusion, centroids, probes, 1)
     stored.prepare(list(range(len(rows))), halves)()
