@@ -13,9 +13,7 @@ class Tuning:
     points_per_list: int = 40  # what a centroid is learned from
     rounds: int = 6  # of k-means
     questions: int = 2_048  # stored rows asked, to measure how many lists have to be probed
-    near: int = (
-        10_000  # near ones that a number of lists is measured on, the next nearest too where fewer are near enough
-    )
+    near: int = 10_000  # near ones to measure that on; where fewer pass a floor, the next nearest too
     found: float = 0.9995  # of the near ones by all lists, so many must be found; 1 probes all lists
     snapshot_behind: int = 10_000  # changes that no snapshot has, when the next one is written; at a close a tenth
     snapshot_share: float = 0.05  # the same as a share of the set, if that is more
