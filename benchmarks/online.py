@@ -34,7 +34,7 @@ from service.bundle.bundle import Bundle, load_bundle
 
 CACHE = Path(".cache/online")
 CLIENTS, WRITERS = 32, 16
-PROBED = 8  # lists, what `benchmarks.million` says of all views at the learned thresholds
+PROBED = 298  # lists, what `benchmarks.million` says of all views at the learned thresholds
 BULK_LINES = 300
 
 

@@ -158,7 +158,8 @@ class Index:
         exclude: Collection[str] = (),
     ) -> list[Hit]:
         """
-        The postings nearest to a query, as brute force over all of them would find, ties included.
+        The postings nearest to a query, as brute force over all of them would find, ties included; of a large view set
+        nearly all of them, with the very scores (docs/decisions/0009).
 
         Args:
             query: per view a unit vector (dim,); rounded to float16 as the stored ones are.

@@ -142,14 +142,6 @@ class Training:
             yield _LOSSES.get(recipe.loss, self._arcface)(vectors, self._groups[rows], self._components[rows])
 
 
-def paper_schedule(
-    learned: Iterable[nn.Parameter], rate: float
-) -> tuple[torch.optim.SGD, torch.optim.lr_scheduler.StepLR]:
-    """The paper's: momentum .9, and a rate that falls to a tenth every 7 epochs."""
-    optimizer = torch.optim.SGD(learned, lr=rate, momentum=0.9)
-    return optimizer, torch.optim.lr_scheduler.StepLR(optimizer, step_size=7, gamma=0.1)
-
-
 def descend(losses: Iterable[torch.Tensor], optimizer: torch.optim.Optimizer) -> None:
     """One step for each loss, before the next one is asked for."""
     for loss in losses:

@@ -1,7 +1,7 @@
 """Train the network of one cell, and note after each epoch what it does on both parts."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import faiss
@@ -18,7 +18,7 @@ from model_training.paper.cell import Cell, Negatives, Network
 from model_training.paper.networks import JointLearner, PairClassifier, paper_learner
 from model_training.paper.study import Study
 from model_training.recipe import Recipe
-from model_training.train_learner import Labelled, Training, descend, paper_schedule
+from model_training.train_learner import Labelled, Training, descend
 from service.bundle.views import View
 
 Rows = NDArray[np.int64]
@@ -109,6 +109,14 @@ class Trainee:
         logits, loss = self.judge_pairs(pairs)
         figures = precision_recall_fscore_support(pairs.same, logits > 0, average="binary", zero_division=0)
         return PairFigures(float(loss), *map(float, figures[:3]))
+
+
+def paper_schedule(
+    learned: Iterable[nn.Parameter], rate: float
+) -> tuple[torch.optim.SGD, torch.optim.lr_scheduler.StepLR]:
+    """The paper's: momentum .9, and a rate that falls to a tenth every 7 epochs."""
+    optimizer = torch.optim.SGD(learned, lr=rate, momentum=0.9)
+    return optimizer, torch.optim.lr_scheduler.StepLR(optimizer, step_size=7, gamma=0.1)
 
 
 def train_cell(trainee: Trainee) -> Iterator[Epoch]:
